@@ -1,0 +1,2 @@
+//! The vic-operator binary.
+fn main() {}
