@@ -4,6 +4,8 @@
 //! [`Engine::connect`] logs in and starts the mirror. [`Engine::read`] never does I/O; every change
 //! returns when the mirror shows it.
 
+#![allow(unused)]
+
 mod config;
 mod engine;
 mod error;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::{broadcast, watch};
 
-use crate::*;
+use crate::{About, Config, DatastorePath, Error, FileInfo, Health, Inventory, Moref, PoolConfig, PortGroupSpec, VmSpec};
 
 /// The connection to one vCenter and the mirror of one datacenter. Cheap to clone.
 #[derive(Clone)]
