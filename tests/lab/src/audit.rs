@@ -1,0 +1,276 @@
+//! Writes to the kube-apiserver, counted in its audit log.
+//!
+//! The log is written before a request is answered, so what a client has seen the effect of is in it.
+
+use crate::error::{Context, Result};
+use crate::kinds::{GROUP, Key};
+use serde::Deserialize;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// An audit log.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    path: PathBuf,
+}
+
+/// A place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// The log's beginning.
+    pub const START: Self = Self(0);
+}
+
+/// A request that wrote, or tried to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// `create`, `update`, `patch`, `delete`.
+    pub verb: String,
+    /// Who.
+    pub user: String,
+    /// The subresource, `status` for example.
+    pub subresource: Option<String>,
+    /// HTTP status of the answer.
+    pub code: u16,
+    target: Target,
+}
+
+/// What a write is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    /// An object, by plural.
+    Object {
+        plural: String,
+        namespace: Option<String>,
+        name: String,
+    },
+    /// An Event about an object, by kind.
+    Event {
+        kind: String,
+        namespace: Option<String>,
+        name: String,
+    },
+}
+
+impl Audit {
+    /// The log at that path.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+        }
+    }
+
+    /// The log's present end.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn mark(&self) -> Result<Mark> {
+        let length = std::fs::metadata(&self.path)
+            .context(|| format!("read {}", self.path.display()))?
+            .len();
+        Ok(Mark(length))
+    }
+
+    /// The writes since a mark; dry runs are none.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn since(&self, mark: Mark) -> Result<Vec<Write>> {
+        let what = || format!("read {}", self.path.display());
+        let mut file = File::open(&self.path).context(what)?;
+        file.seek(SeekFrom::Start(mark.0)).context(what)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).context(what)?;
+        Ok(text
+            .lines()
+            .filter_map(|line| parse(serde_json::from_str(line).ok()?))
+            .collect())
+    }
+}
+
+/// Writes that an object cost after its creation: to itself, all subresources, and Events about it.
+#[must_use]
+pub fn cost(writes: &[Write], key: &Key) -> usize {
+    writes
+        .iter()
+        .filter(|write| write.is_about(key) && !write.is_creation())
+        .count()
+}
+
+impl Write {
+    /// Whether it wrote to an object, or is an Event about it.
+    #[must_use]
+    pub fn is_about(&self, key: &Key) -> bool {
+        match &self.target {
+            Target::Object {
+                plural,
+                namespace,
+                name,
+            } => plural == key.kind.plural && *namespace == key.namespace && *name == key.name,
+            Target::Event {
+                kind,
+                namespace,
+                name,
+            } => {
+                // An Event about a cluster-scoped object lies in a namespace that is not the object's.
+                kind == key.kind.name
+                    && *name == key.name
+                    && (key.namespace.is_none() || *namespace == key.namespace)
+            }
+        }
+    }
+
+    /// Whether it made the object: its author's write, which every count leaves out.
+    fn is_creation(&self) -> bool {
+        self.verb == "create" && self.subresource.is_none() && matches!(self.target, Target::Object { .. })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    verb: String,
+    stage: String,
+    #[serde(rename = "requestURI")]
+    request_uri: String,
+    user: User,
+    object_ref: ObjectRef,
+    response_status: Option<Answer>,
+    request_object: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    username: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectRef {
+    resource: String,
+    #[serde(default)]
+    api_group: String,
+    namespace: Option<String>,
+    name: Option<String>,
+    subresource: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    code: u16,
+}
+
+fn parse(line: Line) -> Option<Write> {
+    if line.stage != "ResponseComplete" || line.request_uri.contains("dryRun=") {
+        return None;
+    }
+    let object = line.object_ref;
+    let target = if object.resource == "events" {
+        about(&line.request_object?)?
+    } else if object.api_group == GROUP {
+        Target::Object {
+            plural: object.resource,
+            namespace: object.namespace,
+            name: object.name?,
+        }
+    } else {
+        return None;
+    };
+    let code = line.response_status.map_or(0, |answer| answer.code);
+    Some(Write {
+        verb: line.verb,
+        user: line.user.username,
+        subresource: object.subresource,
+        code,
+        target,
+    })
+}
+
+/// The object of an Event: `regarding` in events.k8s.io, `involvedObject` in the core group.
+fn about(event: &Value) -> Option<Target> {
+    let object = event.get("regarding").or_else(|| event.get("involvedObject"))?;
+    let text = |field: &str| object.get(field).and_then(Value::as_str).map(str::to_owned);
+    Some(Target::Event {
+        kind: text("kind")?,
+        namespace: text("namespace"),
+        name: text("name")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::Kind;
+    use serde_json::json;
+
+    fn line(verb: &str, uri: &str, reference: &Value, object: &Value) -> String {
+        json!({
+            "kind": "Event", "stage": "ResponseComplete", "verb": verb, "requestURI": uri, "objectRef": reference,
+            "user": {"username": "someone"}, "responseStatus": {"code": 200}, "requestObject": object,
+        })
+        .to_string()
+    }
+
+    fn nginx(subresource: Option<&str>) -> Value {
+        json!({"resource": "edgenatrules", "apiGroup": GROUP, "namespace": "containers", "name": "nginx", "subresource": subresource})
+    }
+
+    fn event(name: &str) -> Value {
+        json!({"regarding": {"kind": "EdgeNatRule", "namespace": "containers", "name": name}})
+    }
+
+    fn key() -> Key {
+        Key {
+            kind: Kind::named("EdgeNatRule").unwrap(),
+            namespace: Some("containers".into()),
+            name: "nginx".into(),
+        }
+    }
+
+    #[test]
+    fn an_objects_cost_is_its_writes_and_events_without_its_creation() {
+        let events = json!({"resource": "events", "apiGroup": "events.k8s.io", "namespace": "containers", "name": "e"});
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let before = line("patch", "/x", &nginx(None), &Value::Null);
+        std::fs::write(&path, format!("{before}\n")).unwrap();
+        let audit = Audit::new(&path);
+        let mark = audit.mark().unwrap();
+        let lines = [
+            before,
+            line("create", "/x", &nginx(None), &Value::Null),
+            line("patch", "/x/status", &nginx(Some("status")), &Value::Null),
+            line(
+                "patch",
+                "/x/status?dryRun=All",
+                &nginx(Some("status")),
+                &Value::Null,
+            ),
+            line("create", "/e", &events, &event("nginx")),
+            line("create", "/e", &events, &event("nginx-next")),
+            "{\"stage\":\"Panic\"}".to_owned(),
+            line(
+                "update",
+                "/l",
+                &json!({"resource": "leases", "apiGroup": "coordination.k8s.io", "name": "x"}),
+                &Value::Null,
+            ),
+        ];
+        std::fs::write(&path, format!("{}\n", lines.join("\n"))).unwrap();
+        let writes = audit.since(mark).unwrap();
+        assert_eq!(cost(&writes, &key()), 2, "{writes:?}");
+        let other = Key {
+            name: "nginx-next".into(),
+            ..key()
+        };
+        assert_eq!(cost(&writes, &other), 1, "one Event");
+        assert_eq!(cost(&audit.since(Mark::START).unwrap(), &key()), 3);
+    }
+}

@@ -1,0 +1,286 @@
+//! The laboratory as a whole.
+
+use crate::audit::Audit;
+use crate::cluster::Cluster;
+use crate::error::{Context, Error, Result};
+use crate::images::ImageServer;
+use crate::iso::Image;
+use crate::net::Network;
+use crate::operator::{Operator, Settings};
+use crate::overlay::Component;
+use crate::programs::Programs;
+use crate::progress::Progress;
+use crate::run_dir::RunDir;
+use crate::seed;
+use crate::simulators::{Simulator, password};
+use crate::tools::{Tool, Toolbox};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// Version that the generated images say they have.
+pub const IMAGE_VERSION: &str = "V1.5.8-21000-2C978FE";
+
+/// What a laboratory is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Part of the run directory's name.
+    pub name: String,
+    /// Whether the operator runs from the start.
+    pub operator: bool,
+    /// Whether the chart's admission policy, which gives new objects their finalizer, is installed.
+    pub admission_policy: bool,
+    /// Period of the operator's look at NSX.
+    pub nsx_resync: Duration,
+    /// The operator's instance name, where the default is not wanted.
+    pub instance: Option<String>,
+    /// Who is told of the steps.
+    pub progress: Progress,
+}
+
+impl Options {
+    /// Everything on, nothing told.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            operator: true,
+            admission_policy: true,
+            nsx_resync: Duration::from_secs(5),
+            instance: None,
+            progress: Progress::quiet(),
+        }
+    }
+}
+
+/// A running laboratory. Dropping it ends its processes in order: the operator first, so that it can log out, and the
+/// store last.
+#[derive(Debug)]
+pub struct Lab {
+    /// The operator, while it runs.
+    pub operator: Option<Operator>,
+    /// The vCenter.
+    pub vcenter: Simulator,
+    /// The NSX manager.
+    pub nsx: Simulator,
+    /// The ISO images.
+    pub images: ImageServer,
+    /// The Kubernetes control plane.
+    pub cluster: Cluster,
+    /// How the operator is started.
+    pub operator_settings: Settings,
+    tools: Toolbox,
+    component: Component,
+    network: Network,
+    run: RunDir,
+}
+
+impl Lab {
+    /// Builds what is missing, starts everything and seeds what a site has.
+    ///
+    /// # Errors
+    /// A program could not be built, ended, or was not ready in time; with the end of the log that matters.
+    pub async fn start(options: Options) -> Result<Self> {
+        // Fails only if a provider is installed already, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let progress = &options.progress;
+        let (tools, programs) = tokio::try_join!(Toolbox::provide(progress), Programs::build(progress))?;
+        let run = RunDir::create(&options.name)?;
+        progress.step(&format!("logs are in {}", run.path().display()));
+        let network = Network::claim()?;
+        let images = ImageServer::start(network.services(), release_images())?;
+        let endpoint_password = password();
+        let simulators = async {
+            let nsx = Simulator::nsx(&run, &programs).await?;
+            let vcenter = Simulator::vcenter(&run, &programs, &nsx, &network, &endpoint_password).await?;
+            progress.step("nsxsim and vcsim serve");
+            Ok::<_, Error>((nsx, vcenter))
+        };
+        let (simulators, cluster) =
+            tokio::join!(simulators, Cluster::start(&run, &network, &tools, progress));
+        let ((nsx, vcenter), cluster) = (simulators?, cluster?);
+        progress.step("seeding the cluster");
+        let client = cluster.client().await?;
+        seed::crds(&client).await?;
+        seed::site(&client, &vcenter, &nsx, &endpoint_password).await?;
+        let account = seed::chart(&run, &tools, &cluster, options.admission_policy).await?;
+        let kubeconfig = match &account {
+            Some(name) => seed::service_account(&run, &cluster, &client, name).await?,
+            None => cluster.kubeconfig().to_path_buf(),
+        };
+        if options.admission_policy {
+            seed::finalizer_policy(&client).await?;
+        }
+        let component = Component::new(run.path(), &vcenter.url, &nsx.url, &images, &network)?;
+        component.write_copy(&run.join("poc"))?;
+        let operator_settings = Settings {
+            program: programs.operator.clone(),
+            kubeconfig,
+            nsx_resync: options.nsx_resync,
+            instance: options.instance.clone(),
+        };
+        let mut lab = Self {
+            operator: None,
+            vcenter,
+            nsx,
+            images,
+            cluster,
+            operator_settings,
+            tools,
+            component,
+            network,
+            run,
+        };
+        if options.operator {
+            progress.step("starting the operator");
+            lab.start_operator().await?;
+        }
+        progress.step("the laboratory is ready");
+        Ok(lab)
+    }
+
+    /// Starts the operator if it does not run.
+    ///
+    /// # Errors
+    /// It ended or was not ready in time; with the end of its log.
+    pub async fn start_operator(&mut self) -> Result<&mut Operator> {
+        let operator = match self.operator.take() {
+            Some(operator) => operator,
+            None => Operator::start(&self.run, &self.operator_settings).await?,
+        };
+        Ok(self.operator.insert(operator))
+    }
+
+    /// Asks the operator to drain and end, as a Pod's termination does.
+    pub fn stop_operator(&mut self) {
+        self.operator = None;
+    }
+
+    /// Kills the operator without a word.
+    pub fn kill_operator(&mut self) {
+        if let Some(mut operator) = self.operator.take() {
+            operator.kill();
+        }
+    }
+
+    /// Refuses to go on when a process of the laboratory has ended.
+    ///
+    /// # Errors
+    /// One has; with the end of its log.
+    pub fn check(&mut self) -> Result<()> {
+        self.cluster.check()?;
+        self.nsx.check()?;
+        self.vcenter.check()?;
+        self.operator.as_mut().map_or(Ok(()), Operator::check)
+    }
+
+    /// A client of the cluster's administrator, for the runtime that makes it.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be used.
+    pub async fn client(&self) -> Result<kube::Client> {
+        self.cluster.client().await
+    }
+
+    /// The run's network and addresses.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The run's directory.
+    #[must_use]
+    pub fn run(&self) -> &RunDir {
+        &self.run
+    }
+
+    /// The run's own overlay of `examples/poc`.
+    #[must_use]
+    pub fn overlay(&self) -> PathBuf {
+        self.run.join("poc")
+    }
+
+    /// The component that overlay is made with.
+    #[must_use]
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// The API server's record of writes.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.cluster.audit())
+    }
+
+    /// The path of a tool.
+    #[must_use]
+    pub fn tool(&self, tool: Tool) -> PathBuf {
+        self.tools.path(tool)
+    }
+
+    /// Runs kubectl as the administrator and returns what it printed.
+    ///
+    /// # Errors
+    /// It failed; with what it said.
+    pub async fn kubectl<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Result<String> {
+        let said: Vec<String> = arguments
+            .iter()
+            .map(|argument| argument.as_ref().display().to_string())
+            .collect();
+        let what = || format!("kubectl {}", said.join(" "));
+        let mut command = Command::new(self.tool(Tool::Kubectl));
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .current_dir(self.run.path());
+        let output = command
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context(what)?;
+        if !output.status.success() {
+            let tail = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(Error::Program {
+                what: format!("{}: {}", what(), output.status),
+                tail,
+            });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What another program needs to know to use this laboratory.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &Path| path.display().to_string();
+        let metrics = self
+            .operator
+            .as_ref()
+            .map(|operator| operator.metrics().to_owned());
+        vec![
+            ("KUBECONFIG", path(self.cluster.kubeconfig())),
+            ("VCENTER_URL", self.vcenter.url.clone()),
+            ("VCENTER_USERNAME", self.vcenter.username.clone()),
+            ("VCENTER_PASSWORD", self.vcenter.password.clone()),
+            ("VCENTER_CA", path(&self.vcenter.ca_file)),
+            ("NSX_URL", self.nsx.url.clone()),
+            ("NSX_USERNAME", self.nsx.username.clone()),
+            ("NSX_PASSWORD", self.nsx.password.clone()),
+            ("NSX_CA", path(&self.nsx.ca_file)),
+            ("VCSIM_CONTROL", self.vcenter.control_url.clone()),
+            ("NSXSIM_CONTROL", self.nsx.control_url.clone()),
+            ("VCH_NETWORK", self.network.subnet().to_string()),
+            ("ISO_URL", self.images.url().to_owned()),
+            ("OPERATOR_METRICS", metrics.unwrap_or_default()),
+            ("KUBECTL", path(&self.tool(Tool::Kubectl))),
+        ]
+    }
+}
+
+fn release_images() -> Vec<Image> {
+    vec![
+        Image::new("appliance.iso", "VIC APPLIANCE", IMAGE_VERSION),
+        Image::new("bootstrap.iso", "VIC BOOTSTRAP", IMAGE_VERSION),
+    ]
+}

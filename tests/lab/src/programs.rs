@@ -1,0 +1,122 @@
+//! The project's own programs, built from the source at hand.
+
+use crate::error::{Context, Error, Result};
+use crate::progress::Progress;
+use crate::run_dir::{target, workspace};
+use crate::tools::locked;
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// Where the project's programs lie.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// NSX Manager simulator.
+    pub nsxsim: PathBuf,
+    /// vCenter simulator.
+    pub vcsim: PathBuf,
+    /// The operator.
+    pub operator: PathBuf,
+}
+
+impl Programs {
+    /// Builds what is not up to date.
+    ///
+    /// # Errors
+    /// A build failed; with the end of its log.
+    pub async fn build(progress: &Progress) -> Result<Self> {
+        let folder = target().join("lab/bin");
+        fs::create_dir_all(&folder).context(|| format!("make {}", folder.display()))?;
+        progress.step("building nsxsim, vic-operator and vcsim");
+        let (rust, vcsim) = tokio::join!(cargo(&folder), go(&folder, progress));
+        let rust = rust?;
+        let program = |name: &str| {
+            rust.iter()
+                .find(|path| path.file_name().is_some_and(|file| file == name))
+                .cloned()
+                .ok_or_else(|| Error::Other(format!("cargo built no program {name}")))
+        };
+        Ok(Self {
+            nsxsim: program("nsxsim")?,
+            operator: program("vic-operator")?,
+            vcsim: vcsim?,
+        })
+    }
+}
+
+/// Builds the Rust programs; cargo itself keeps builds of one target directory apart.
+async fn cargo(folder: &Path) -> Result<Vec<PathBuf>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let log = folder.join(format!("cargo-{}.log", std::process::id()));
+    let output = Command::new(cargo)
+        .current_dir(workspace())
+        .args(["build", "--bins", "-p", "nsxsim", "-p", "vic-operator"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&log).context(|| format!("write {}", log.display()))?)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context(|| "run cargo".to_owned())?;
+    if !output.status.success() {
+        return Err(Error::program(
+            "cargo could not build nsxsim and vic-operator",
+            &log,
+        ));
+    }
+    let _ = fs::remove_file(&log);
+    Ok(executables(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The programs that cargo's messages name.
+fn executables(messages: &str) -> Vec<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .collect()
+}
+
+/// Builds vcsim beside the old one and puts it in its place, so that a running one is not disturbed.
+async fn go(folder: &Path, progress: &Progress) -> Result<PathBuf> {
+    let _lock = locked(&folder.join("vcsim.lock"), progress, "vcsim").await?;
+    let (program, partial, log) = (
+        folder.join("vcsim"),
+        folder.join("vcsim.partial"),
+        folder.join("vcsim.log"),
+    );
+    let status = Command::new("go")
+        .current_dir(workspace().join("tests/vcsim"))
+        .args(["build", "-o"])
+        .args([partial.as_os_str(), ".".as_ref()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).context(|| format!("write {}", log.display()))?)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .context(|| "building vcsim needs Go 1.26 or later: run go".to_owned())?;
+    if !status.success() {
+        return Err(Error::program("go could not build vcsim", &log));
+    }
+    fs::rename(&partial, &program).context(|| format!("put {} in place", program.display()))?;
+    Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_cargos_messages_wherever_the_target_directory_is() {
+        let messages = concat!(
+            "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"nsx\"},\"executable\":null}\n",
+            "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"nsxsim\"},\"executable\":\"/t/debug/nsxsim\"}\n",
+            "{\"reason\":\"build-finished\",\"success\":true}\nnot json\n",
+        );
+        assert_eq!(executables(messages), [PathBuf::from("/t/debug/nsxsim")]);
+    }
+}
