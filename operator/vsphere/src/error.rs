@@ -1,6 +1,7 @@
 //! The one error type of this crate, its retry class, and the sentence a user reads.
 
 use crate::moref::Moref;
+use crate::objects::PowerState;
 use crate::soap::Fault;
 
 /// What a caller does about an error.
@@ -68,16 +69,16 @@ pub enum Error {
         object: Option<Moref>,
     },
     /// The object's state does not allow this.
-    #[error("The state of the object does not allow this: {message}.")]
+    #[error("The state of the object does not allow this{}.", said(message))]
     InvalidState {
         /// vCenter's own words.
         message: String,
     },
     /// The virtual machine's power state does not allow this.
-    #[error("The virtual machine is {existing}, which does not allow this.")]
+    #[error("The virtual machine is {}, which does not allow this.", or(existing.as_ref(), "in another power state"))]
     InvalidPowerState {
-        /// The power state it has, such as `poweredOn`.
-        existing: String,
+        /// The power state it has, where vCenter tells.
+        existing: Option<PowerState>,
     },
     /// A file or directory does not exist.
     #[error("The file {path} does not exist.")]
@@ -92,7 +93,7 @@ pub enum Error {
         path: String,
     },
     /// An argument is not acceptable.
-    #[error("vCenter refuses the value of {property}: {message}.")]
+    #[error("vCenter refuses the value of {property}{}.", said(message))]
     InvalidArgument {
         /// The property that is refused.
         property: String,
@@ -187,6 +188,15 @@ pub enum Error {
     Closed,
 }
 
+/// vCenter's own words, which are often none.
+fn said(message: &str) -> String {
+    if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    }
+}
+
 fn or<T: ToString>(value: Option<&T>, otherwise: &str) -> String {
     value.map_or_else(|| otherwise.to_owned(), ToString::to_string)
 }
@@ -227,6 +237,9 @@ impl Error {
     /// Whether the object, or the file, that the call was about does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::ManagedObjectNotFound { .. } | Self::FileNotFound { .. })
+        matches!(
+            self,
+            Self::ManagedObjectNotFound { .. } | Self::FileNotFound { .. }
+        )
     }
 }

@@ -62,12 +62,16 @@ impl Inventory {
 
     /// The port groups of a switch.
     pub fn port_groups_of(&self, switch: &Moref) -> impl Iterator<Item = &PortGroup> {
-        self.port_groups.values().filter(move |group| group.switch.as_ref() == Some(switch))
+        self.port_groups
+            .values()
+            .filter(move |group| group.switch.as_ref() == Some(switch))
     }
 
     /// The VMs directly in a folder.
     pub fn vms_in_folder(&self, folder: &Moref) -> impl Iterator<Item = &Vm> {
-        self.vms.values().filter(move |vm| vm.parent.as_ref() == Some(folder))
+        self.vms
+            .values()
+            .filter(move |vm| vm.parent.as_ref() == Some(folder))
     }
 
     /// The VMs directly in a pool.
@@ -78,13 +82,17 @@ impl Inventory {
     /// The pool of that name directly in a pool.
     #[must_use]
     pub fn child_pool(&self, parent: &Moref, name: &str) -> Option<&Pool> {
-        self.pools.values().find(|pool| pool.parent.as_ref() == Some(parent) && pool.name == name)
+        self.pools
+            .values()
+            .find(|pool| pool.parent.as_ref() == Some(parent) && pool.name == name)
     }
 
     /// The folder of that name directly in a folder.
     #[must_use]
     pub fn child_folder(&self, parent: &Moref, name: &str) -> Option<&Folder> {
-        self.folders.values().find(|folder| folder.parent.as_ref() == Some(parent) && folder.name == name)
+        self.folders
+            .values()
+            .find(|folder| folder.parent.as_ref() == Some(parent) && folder.name == name)
     }
 
     /// The datastore of that name; names of datastores are unique within a datacenter.

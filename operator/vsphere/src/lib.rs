@@ -4,19 +4,22 @@
 //! [`Engine::connect`] logs in and starts the mirror. [`Engine::read`] never does I/O; every change
 //! returns when the mirror shows it.
 
-#![allow(unused)]
-
 mod config;
+mod datacenter;
 mod engine;
 mod error;
 mod files;
 mod health;
 mod inventory;
 mod lookup;
+mod mirror;
 mod moref;
 mod objects;
+mod session;
 mod soap;
 mod spec;
+mod tasks;
+mod updates;
 mod xml;
 
 pub use config::{About, Config};
@@ -33,5 +36,6 @@ pub use objects::{
 };
 pub use soap::Fault;
 pub use spec::{
-    Allocation, Binding, Device, DeviceChange, DeviceOp, NicBacking, PoolConfig, PortGroupSpec, Shares, VmSpec,
+    Allocation, Binding, Device, DeviceChange, DeviceOp, NicBacking, PoolConfig, PortGroupSpec, Shares,
+    VmSpec,
 };

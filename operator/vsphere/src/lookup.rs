@@ -64,7 +64,9 @@ impl Inventory {
         let network = self.find_plain_network(text);
         match fits(&group) + fits(&network) {
             0 => Err(Lookup::Missing),
-            1 => group.map(AnyNetwork::PortGroup).or(network.map(AnyNetwork::Network)),
+            1 => group
+                .map(AnyNetwork::PortGroup)
+                .or(network.map(AnyNetwork::Network)),
             many => Err(Lookup::Ambiguous(many)),
         }
     }
@@ -98,10 +100,15 @@ impl Inventory {
             [] => {}
             many => return Err(Lookup::Ambiguous(many.len())),
         }
-        let path: Vec<String> =
-            text.split('/').filter(|part| !part.is_empty()).map(unescape_name).collect();
-        let by_path: Vec<&T> =
-            map.values().filter(|object| self.is_at(object.moref(), &path)).collect();
+        let path: Vec<String> = text
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .map(unescape_name)
+            .collect();
+        let by_path: Vec<&T> = map
+            .values()
+            .filter(|object| self.is_at(object.moref(), &path))
+            .collect();
         match by_path.as_slice() {
             [one] => Ok(one),
             [] => Err(Lookup::Missing),
@@ -111,12 +118,16 @@ impl Inventory {
 
     /// Whether the path leads to the object, with or without the datacenter and its root folder.
     fn is_at(&self, moref: &Moref, path: &[String]) -> bool {
-        let Some((last, _)) = path.split_last() else { return false };
+        let Some((last, _)) = path.split_last() else {
+            return false;
+        };
         if self.entity(moref).is_none_or(|object| object.name() != last) {
             return false;
         }
         self.names(moref).is_some_and(|names| {
-            (0..=2).filter_map(|from| names.get(from..)).any(|names| names == path)
+            (0..=2)
+                .filter_map(|from| names.get(from..))
+                .any(|names| names == path)
         })
     }
 

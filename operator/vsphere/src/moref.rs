@@ -18,7 +18,10 @@ pub struct Moref {
 impl Moref {
     /// A reference of the given type and identifier.
     pub fn new(kind: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { kind: kind.into(), value: value.into() }
+        Self {
+            kind: kind.into(),
+            value: value.into(),
+        }
     }
 }
 

@@ -15,13 +15,19 @@ pub struct DatastorePath {
 impl DatastorePath {
     /// A path on a datastore; slashes around `path` are dropped.
     pub fn new(datastore: impl Into<String>, path: &str) -> Self {
-        Self { datastore: datastore.into(), path: path.trim_matches('/').to_owned() }
+        Self {
+            datastore: datastore.into(),
+            path: path.trim_matches('/').to_owned(),
+        }
     }
 
     /// A file or directory below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
-        Self::new(self.datastore.clone(), &format!("{}/{}", self.path, name.trim_matches('/')))
+        Self::new(
+            self.datastore.clone(),
+            &format!("{}/{}", self.path, name.trim_matches('/')),
+        )
     }
 
     /// The directory that holds it; none for the datastore's root.
@@ -37,7 +43,9 @@ impl DatastorePath {
     /// The last part of the path; empty for the datastore's root.
     #[must_use]
     pub fn file_name(&self) -> &str {
-        self.path.rsplit_once('/').map_or(self.path.as_str(), |(_, name)| name)
+        self.path
+            .rsplit_once('/')
+            .map_or(self.path.as_str(), |(_, name)| name)
     }
 }
 
@@ -89,10 +97,18 @@ mod tests {
             ("[ds] odd]name", "ds", "odd]name"),
         ] {
             let parsed: DatastorePath = text.parse().unwrap();
-            assert_eq!((parsed.datastore.as_str(), parsed.path.as_str()), (datastore, path), "{text}");
+            assert_eq!(
+                (parsed.datastore.as_str(), parsed.path.as_str()),
+                (datastore, path),
+                "{text}"
+            );
         }
         for bad in ["", "LocalDS_0", "[] x", "[ds x", "ds] x"] {
-            assert_eq!(bad.parse::<DatastorePath>(), Err(ParseDatastorePathError), "{bad}");
+            assert_eq!(
+                bad.parse::<DatastorePath>(),
+                Err(ParseDatastorePathError),
+                "{bad}"
+            );
         }
     }
 

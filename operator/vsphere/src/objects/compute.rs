@@ -96,7 +96,10 @@ impl Mirrored for Cluster {
             "host" => self.hosts = morefs_from(value),
             "datastore" => self.datastores = morefs_from(value),
             "network" => self.networks = morefs_from(value),
-            "configuration.drsConfig.enabled" => self.drs = flag_from(value),
+            "configurationEx" => {
+                let drs = value.and_then(|config| config.child("drsConfig"));
+                self.drs = drs.and_then(|drs| drs.flag("enabled")).unwrap_or_default();
+            }
             _ => {}
         }
     }

@@ -32,6 +32,9 @@ pub(crate) trait Mirrored: Entity + Clone + PartialEq {
 
     /// Takes over the new value of one property path; `None` means that it is unset or unreadable.
     fn set(&mut self, path: &str, value: Option<&Node>);
+
+    /// Derives the mark from the custom attributes, given the key of our definition.
+    fn derive_mark(&mut self, _key: Option<i32>) {}
 }
 
 /// Names come percent-encoded: `%`, `/` and `\`, in any case of the digits.
@@ -69,11 +72,15 @@ fn text_from(value: Option<&Node>) -> String {
 }
 
 fn optional_text(value: Option<&Node>) -> Option<String> {
-    value.map(|node| node.text.clone()).filter(|text| !text.is_empty())
+    value
+        .map(|node| node.text.clone())
+        .filter(|text| !text.is_empty())
 }
 
 fn number_from<T: std::str::FromStr + Default>(value: Option<&Node>) -> T {
-    value.and_then(|node| node.text.trim().parse().ok()).unwrap_or_default()
+    value
+        .and_then(|node| node.text.trim().parse().ok())
+        .unwrap_or_default()
 }
 
 fn flag_from(value: Option<&Node>) -> bool {

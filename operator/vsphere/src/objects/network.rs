@@ -211,10 +211,19 @@ entity!(Network);
 impl Mirrored for Network {
     fn empty(moref: Moref) -> Self {
         let kind = match moref.kind.as_str() {
-            "OpaqueNetwork" => NetworkKind::Opaque { id: String::new(), kind: String::new() },
+            "OpaqueNetwork" => NetworkKind::Opaque {
+                id: String::new(),
+                kind: String::new(),
+            },
             _ => NetworkKind::Standard,
         };
-        Self { moref, name: String::new(), parent: None, kind, vms: Vec::new() }
+        Self {
+            moref,
+            name: String::new(),
+            parent: None,
+            kind,
+            vms: Vec::new(),
+        }
     }
 
     fn set(&mut self, path: &str, value: Option<&Node>) {

@@ -12,7 +12,10 @@ pub(crate) type CustomValues = BTreeMap<i32, String>;
 
 fn custom_values(value: Option<&Node>) -> CustomValues {
     let values = value.map(|node| node.children.as_slice()).unwrap_or_default();
-    values.iter().filter_map(|value| Some((value.value("key")?, value.string("value")?))).collect()
+    values
+        .iter()
+        .filter_map(|value| Some((value.value("key")?, value.string("value")?)))
+        .collect()
 }
 
 /// A resource pool or vApp.
@@ -69,6 +72,10 @@ impl Mirrored for Pool {
             _ => {}
         }
     }
+
+    fn derive_mark(&mut self, key: Option<i32>) {
+        self.mark = mark_of(&self.custom, key);
+    }
 }
 
 /// An inventory folder of any type (storage pods count as folders).
@@ -110,26 +117,12 @@ impl Mirrored for Folder {
             _ => {}
         }
     }
-}
 
-/// An object with custom attributes.
-pub(crate) trait Marked {
-    /// Derives the mark from the values, given the key of our definition.
-    fn derive_mark(&mut self, key: Option<i32>);
+    fn derive_mark(&mut self, key: Option<i32>) {
+        self.mark = mark_of(&self.custom, key);
+    }
 }
 
 fn mark_of(values: &CustomValues, key: Option<i32>) -> Option<String> {
     values.get(&key?).cloned()
-}
-
-impl Marked for Pool {
-    fn derive_mark(&mut self, key: Option<i32>) {
-        self.mark = mark_of(&self.custom, key);
-    }
-}
-
-impl Marked for Folder {
-    fn derive_mark(&mut self, key: Option<i32>) {
-        self.mark = mark_of(&self.custom, key);
-    }
 }

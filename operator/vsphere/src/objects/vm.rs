@@ -1,10 +1,9 @@
 //! Virtual machines.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::{
-    Mirrored, entity, moref_from, morefs_from, name_from, number_from, optional_text, text_from,
-};
+use super::{Mirrored, entity, moref_from, morefs_from, name_from, number_from, optional_text, text_from};
 use crate::moref::Moref;
 use crate::spec::NicBacking;
 use crate::xml::Node;
@@ -18,6 +17,27 @@ pub enum PowerState {
     On,
     /// Suspended.
     Suspended,
+}
+
+impl PowerState {
+    pub(crate) fn from_wire(text: &str) -> Option<Self> {
+        match text {
+            "poweredOn" => Some(Self::On),
+            "poweredOff" => Some(Self::Off),
+            "suspended" => Some(Self::Suspended),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for PowerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "powered off",
+            Self::On => "powered on",
+            Self::Suspended => "suspended",
+        })
+    }
 }
 
 /// Whether vCenter can manage a VM at the moment.
@@ -180,16 +200,17 @@ impl Vm {
     /// The key of the first device of that type, such as `VirtualIDEController`.
     #[must_use]
     pub fn device_key(&self, kind: &str) -> Option<i32> {
-        self.devices.iter().find(|device| device.kind == kind).map(|device| device.key)
+        self.devices
+            .iter()
+            .find(|device| device.kind == kind)
+            .map(|device| device.key)
     }
 }
 
 fn power_from(value: Option<&Node>) -> PowerState {
-    match value.map(|node| node.text.as_str()) {
-        Some("poweredOn") => PowerState::On,
-        Some("suspended") => PowerState::Suspended,
-        _ => PowerState::Off,
-    }
+    value
+        .and_then(|node| PowerState::from_wire(&node.text))
+        .unwrap_or(PowerState::Off)
 }
 
 fn connection_from(value: Option<&Node>) -> ConnectionState {
@@ -219,7 +240,9 @@ fn device_from(device: &Node) -> Option<DeviceInfo> {
         kind: device.kind.clone()?,
         controller_key: device.value("controllerKey"),
         unit: device.value("unitNumber"),
-        file: device.child("backing").and_then(|backing| backing.string("fileName")),
+        file: device
+            .child("backing")
+            .and_then(|backing| backing.string("fileName")),
     })
 }
 
@@ -228,7 +251,9 @@ fn nic_from(device: &Node) -> Option<Nic> {
     let mac = device.string("macAddress")?;
     Some(Nic {
         key: device.value("key")?,
-        slot: device.child("slotInfo").and_then(|slot| slot.value("pciSlotNumber")),
+        slot: device
+            .child("slotInfo")
+            .and_then(|slot| slot.value("pciSlotNumber")),
         mac,
         backing: device.child("backing").and_then(NicBacking::from_node),
     })

@@ -32,7 +32,12 @@ pub struct Allocation {
 impl Default for Allocation {
     /// Nothing reserved, no limit, as vic-machine makes its pools.
     fn default() -> Self {
-        Self { reservation: 0, limit: -1, expandable: true, shares: Shares::Normal }
+        Self {
+            reservation: 0,
+            limit: -1,
+            expandable: true,
+            shares: Shares::Normal,
+        }
     }
 }
 
@@ -57,9 +62,11 @@ impl Allocation {
             shares: match level {
                 Some("low") => Shares::Low,
                 Some("high") => Shares::High,
-                Some("custom") => {
-                    Shares::Custom(shares.and_then(|shares| shares.value("shares")).unwrap_or_default())
-                }
+                Some("custom") => Shares::Custom(
+                    shares
+                        .and_then(|shares| shares.value("shares"))
+                        .unwrap_or_default(),
+                ),
                 _ => Shares::Normal,
             },
         }

@@ -56,7 +56,10 @@ impl PortGroupSpec {
     /// merges the specification or replaces the configuration by it.
     pub(crate) fn write(&self, w: &mut Writer, name: &str, config_version: Option<&str>) {
         w.element(name, |w| {
-            w.optional("configVersion", config_version.filter(|version| !version.is_empty()));
+            w.optional(
+                "configVersion",
+                config_version.filter(|version| !version.is_empty()),
+            );
             w.value("name", escape_name(&self.name));
             w.value("numPorts", self.num_ports);
             w.typed("defaultPortConfig", "VMwareDVSPortSetting", |w| {

@@ -175,18 +175,33 @@ impl Device {
             Self::Vmxnet3 { key, slot, backing } => w.typed("device", "VirtualVmxnet3", |w| {
                 w.value("key", key);
                 backing.write(w);
-                w.typed("slotInfo", "VirtualDevicePciBusSlotInfo", |w| w.value("pciSlotNumber", slot));
+                w.typed("slotInfo", "VirtualDevicePciBusSlotInfo", |w| {
+                    w.value("pciSlotNumber", slot)
+                });
             }),
-            Self::CdromIso { key, controller_key, unit, path } => w.typed("device", "VirtualCdrom", |w| {
+            Self::CdromIso {
+                key,
+                controller_key,
+                unit,
+                path,
+            } => w.typed("device", "VirtualCdrom", |w| {
                 w.value("key", key);
-                w.typed("backing", "VirtualCdromIsoBackingInfo", |w| w.value("fileName", path));
+                w.typed("backing", "VirtualCdromIsoBackingInfo", |w| {
+                    w.value("fileName", path)
+                });
                 connectable(w, true);
                 w.value("controllerKey", controller_key);
                 w.value("unitNumber", unit);
             }),
-            Self::SerialFile { key, controller_key, path } => w.typed("device", "VirtualSerialPort", |w| {
+            Self::SerialFile {
+                key,
+                controller_key,
+                path,
+            } => w.typed("device", "VirtualSerialPort", |w| {
                 w.value("key", key);
-                w.typed("backing", "VirtualSerialPortFileBackingInfo", |w| w.value("fileName", path));
+                w.typed("backing", "VirtualSerialPortFileBackingInfo", |w| {
+                    w.value("fileName", path)
+                });
                 connectable(w, false);
                 w.value("controllerKey", controller_key);
                 w.value("unitNumber", 0);
@@ -209,12 +224,16 @@ impl NicBacking {
     fn write(&self, w: &mut Writer) {
         match self {
             Self::PortGroup { key, switch_uuid } => {
-                w.typed("backing", "VirtualEthernetCardDistributedVirtualPortBackingInfo", |w| {
-                    w.element("port", |w| {
-                        w.value("switchUuid", switch_uuid);
-                        w.value("portgroupKey", key);
-                    });
-                });
+                w.typed(
+                    "backing",
+                    "VirtualEthernetCardDistributedVirtualPortBackingInfo",
+                    |w| {
+                        w.element("port", |w| {
+                            w.value("switchUuid", switch_uuid);
+                            w.value("portgroupKey", key);
+                        });
+                    },
+                );
             }
             Self::Opaque { id, kind } => {
                 w.typed("backing", "VirtualEthernetCardOpaqueNetworkBackingInfo", |w| {
@@ -223,7 +242,9 @@ impl NicBacking {
                 });
             }
             Self::Standard { name } => {
-                w.typed("backing", "VirtualEthernetCardNetworkBackingInfo", |w| w.value("deviceName", name));
+                w.typed("backing", "VirtualEthernetCardNetworkBackingInfo", |w| {
+                    w.value("deviceName", name)
+                });
             }
         }
     }
@@ -233,13 +254,18 @@ impl NicBacking {
             "VirtualEthernetCardDistributedVirtualPortBackingInfo" => {
                 let port = node.child("port")?;
                 let key = port.string("portgroupKey")?;
-                Some(Self::PortGroup { key, switch_uuid: port.string("switchUuid")? })
+                Some(Self::PortGroup {
+                    key,
+                    switch_uuid: port.string("switchUuid")?,
+                })
             }
             "VirtualEthernetCardOpaqueNetworkBackingInfo" => Some(Self::Opaque {
                 id: node.string("opaqueNetworkId")?,
                 kind: node.string("opaqueNetworkType").unwrap_or_default(),
             }),
-            "VirtualEthernetCardNetworkBackingInfo" => Some(Self::Standard { name: node.string("deviceName")? }),
+            "VirtualEthernetCardNetworkBackingInfo" => Some(Self::Standard {
+                name: node.string("deviceName")?,
+            }),
             _ => None,
         }
     }

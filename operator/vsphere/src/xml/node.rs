@@ -76,7 +76,10 @@ impl Node {
     }
 
     fn open(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Self, String> {
-        let mut node = Self { name: start.local_name().into_inner().to_owned(), ..Self::default() };
+        let mut node = Self {
+            name: start.local_name().into_inner().to_owned(),
+            ..Self::default()
+        };
         for attribute in start.attributes() {
             let attribute = attribute.map_err(|error| error.to_string())?;
             let (namespace, local) = reader.resolver().resolve_attribute(attribute.key);
@@ -115,7 +118,9 @@ impl Node {
 
     /// The child's text as an owned, non-empty text.
     pub fn string(&self, name: &str) -> Option<String> {
-        self.text_of(name).filter(|text| !text.is_empty()).map(str::to_owned)
+        self.text_of(name)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
     }
 
     /// The child's text as a number or another value.

@@ -55,11 +55,6 @@ impl Writer {
         self.end(name);
     }
 
-    /// Text that is XML already.
-    pub fn raw(&mut self, xml: &str) {
-        self.text.push_str(xml);
-    }
-
     /// The text, or nothing if some value cannot be said in XML.
     pub fn finish(self) -> Option<String> {
         (!self.unsendable).then_some(self.text)
@@ -139,7 +134,10 @@ mod tests {
     #[test]
     fn references_carry_their_type() {
         let text = written(|w| w.moref("_this", &Moref::new("Folder", "group-v<3")));
-        assert_eq!(text.as_deref(), Some(r#"<_this type="Folder">group-v&lt;3</_this>"#));
+        assert_eq!(
+            text.as_deref(),
+            Some(r#"<_this type="Folder">group-v&lt;3</_this>"#)
+        );
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! One call of a method.
+
+use std::fmt;
+
+use crate::error::Error;
+use crate::moref::Moref;
+use crate::xml::Writer;
+
+/// Whether a call changes anything: decides what a broken connection means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing: it can simply be asked again.
+    Read,
+    /// Something: after a broken connection the outcome is unknown.
+    Write,
+}
+
+/// A method, the object it is called on, and the request's XML.
+pub(crate) struct Call {
+    pub method: &'static str,
+    pub target: Moref,
+    pub effect: Effect,
+    body: Option<String>,
+}
+
+impl fmt::Debug for Call {
+    /// Without the body, which may carry a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.method, self.target)
+    }
+}
+
+impl Call {
+    /// A call that changes nothing.
+    pub fn read(method: &'static str, target: &Moref, arguments: impl FnOnce(&mut Writer)) -> Self {
+        Self::new(method, target, Effect::Read, arguments)
+    }
+
+    /// A call that changes something.
+    pub fn write(method: &'static str, target: &Moref, arguments: impl FnOnce(&mut Writer)) -> Self {
+        Self::new(method, target, Effect::Write, arguments)
+    }
+
+    fn new(
+        method: &'static str,
+        target: &Moref,
+        effect: Effect,
+        arguments: impl FnOnce(&mut Writer),
+    ) -> Self {
+        let mut writer = Writer::default();
+        writer.moref("_this", target);
+        arguments(&mut writer);
+        Self {
+            method,
+            target: target.clone(),
+            effect,
+            body: writer.finish(),
+        }
+    }
+
+    /// The whole request.
+    pub fn envelope(&self) -> Result<String, Error> {
+        let body = self.body.as_ref().ok_or(Error::Unsendable)?;
+        let method = self.method;
+        Ok(format!(
+            concat!(
+                r#"<?xml version="1.0" encoding="UTF-8"?>"#,
+                r#"<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/""#,
+                r#" xmlns:xsd="http://www.w3.org/2001/XMLSchema""#,
+                r#" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>"#,
+                r#"<{method} xmlns="urn:vim25">{body}</{method}>"#,
+                "</soapenv:Body></soapenv:Envelope>"
+            ),
+            method = method,
+            body = body
+        ))
+    }
+
+    /// The arguments as written, for tests of their order.
+    #[cfg(test)]
+    pub fn body(&self) -> &str {
+        self.body.as_deref().unwrap_or_default()
+    }
+}
