@@ -6,11 +6,20 @@
 
 #![allow(dead_code)]
 
+mod client;
 mod config;
 mod engine;
 mod error;
+mod limiter;
 mod model;
+mod pace;
+mod path;
+mod queue;
+mod session;
+mod split;
 mod table;
+mod transport;
+mod tree;
 
 pub use config::{Config, Tuning};
 pub use engine::Engine;

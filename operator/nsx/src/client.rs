@@ -1,0 +1,299 @@
+//! Calls to the manager: limited, with a session, and with errors read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use serde_json::Value;
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use crate::limiter::{Limiter, Permit};
+use crate::path;
+use crate::session::{Reason, Session, Ticket, redirected};
+use crate::table;
+use crate::transport::{Content, Fault, Incoming, Outgoing, Transport};
+use crate::{Config, Error, Health, Priority, Trouble, Tuning};
+
+/// The prefix of policy paths in URLs.
+const POLICY: &str = "/policy/api/v1";
+/// Refusals for lack of capacity in a row before the manager counts as degraded.
+const BUSY_STREAK: u64 = 8;
+/// How often a read is repeated before its caller hears of the trouble.
+const READ_ATTEMPTS: u32 = 5;
+
+/// A client of one manager cluster.
+#[derive(Debug)]
+pub(crate) struct Client {
+    transport: Transport,
+    session: Session,
+    limiter: Arc<Limiter>,
+    health: watch::Sender<Health>,
+    calls: AtomicU64,
+    refused_in_a_row: AtomicU64,
+    read_timeout: Duration,
+    write_timeout: Duration,
+}
+
+/// One call.
+#[derive(Debug)]
+struct Call<'a> {
+    method: Method,
+    /// Below the node's URL, percent-encoded.
+    path: String,
+    query: &'a [(&'a str, String)],
+    body: Option<&'a [u8]>,
+    timeout: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(config: &Config, tuning: &Tuning) -> Result<Self, Error> {
+        let transport = Transport::new(config, tuning)?;
+        let limiter = Limiter::new(tuning);
+        let session = Session::new(transport.clone(), Arc::clone(&limiter), config, tuning);
+        Ok(Self {
+            transport,
+            session,
+            limiter,
+            health: watch::Sender::new(Health::Connected),
+            calls: AtomicU64::new(0),
+            refused_in_a_row: AtomicU64::new(0),
+            read_timeout: tuning.read_timeout,
+            write_timeout: tuning.write_timeout,
+        })
+    }
+
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// (calls sent, limiter's figures)
+    pub(crate) fn figures(&self) -> (u64, (f64, usize, u64)) {
+        (self.calls.load(Ordering::Relaxed), self.limiter.figures())
+    }
+
+    /// Ends the session.
+    pub(crate) async fn close(&self) {
+        self.session.destroy().await;
+    }
+
+    /// Reads below `/api/v1` or `/policy/api/v1`, and repeats what may pass by itself.
+    pub(crate) async fn read(
+        &self,
+        priority: Priority,
+        url: &str,
+        query: &[(&str, String)],
+    ) -> Result<Value, Error> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.read_once(priority, url, query).await {
+                Err(error) if error.retry_whole() && attempt < READ_ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "read is repeated");
+                    tokio::time::sleep(backoff(attempt)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn read_once(
+        &self,
+        priority: Priority,
+        url: &str,
+        query: &[(&str, String)],
+    ) -> Result<Value, Error> {
+        let call = Call {
+            method: Method::GET,
+            path: url.to_owned(),
+            query,
+            body: None,
+            timeout: self.read_timeout,
+        };
+        let (node, answer) = self.call(priority, &call).await?;
+        serde_json::from_slice(&answer.body).map_err(|_| Error::Unparsable {
+            url: node,
+            status: answer.status.as_u16(),
+            excerpt: table::excerpt(&answer.body),
+        })
+    }
+
+    /// Reads one object or list below the policy API; `None` if NSX answers that it is not there.
+    pub(crate) async fn read_policy(
+        &self,
+        priority: Priority,
+        policy_path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Option<Value>, Error> {
+        let url = format!("{POLICY}{}", path::encoded(policy_path));
+        match self.read(priority, &url, query).await {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends one hierarchical PATCH, once.
+    pub(crate) async fn patch_infra(&self, priority: Priority, body: &Value) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(body).map_err(|error| Error::Setup {
+            cause: error.to_string(),
+        })?;
+        let call = Call {
+            method: Method::PATCH,
+            path: format!("{POLICY}/infra"),
+            query: &[("enforce_revision_check", "false".to_owned())],
+            body: Some(&bytes),
+            timeout: self.write_timeout,
+        };
+        let (url, answer) = self.call(priority, &call).await?;
+        // An accepted PATCH has no body; a page from a proxy has one, and proves nothing.
+        if answer.body.first().is_none_or(|byte| *byte != b'<') {
+            return Ok(());
+        }
+        Err(Error::AmbiguousWrite {
+            url,
+            cause: format!("a web page came back: {}", table::excerpt(&answer.body)),
+        })
+    }
+
+    /// Sends a call with a valid session: a refused session is renewed and the call repeated once, a node that is gone
+    /// is left for the next one.
+    async fn call(&self, priority: Priority, call: &Call<'_>) -> Result<(String, Incoming), Error> {
+        let permit = self.limiter.acquire(priority).await;
+        let outcome = self.call_somewhere(&permit, call).await;
+        self.report(outcome.as_ref().map(|_| ()));
+        outcome
+    }
+
+    async fn call_somewhere(&self, permit: &Permit, call: &Call<'_>) -> Result<(String, Incoming), Error> {
+        let mut ticket = self.session.ticket().await?;
+        let mut renewed = false;
+        let mut nodes_left = self.session.nodes().saturating_sub(1);
+        loop {
+            let error = match self.call_here(permit, call, &ticket).await {
+                Ok(answer) => return Ok((ticket.url.clone(), answer)),
+                Err(error) => error,
+            };
+            let reason = match &error {
+                Error::Forbidden(_) if !renewed => {
+                    renewed = true;
+                    Reason::Refused
+                }
+                Error::Forbidden(refusal) if refusal.status == 401 || refusal.code == 98 => {
+                    return Err(Error::SessionLost {
+                        url: ticket.url.clone(),
+                    });
+                }
+                Error::Unreachable { .. } | Error::Redirected { .. } if nodes_left > 0 => {
+                    nodes_left -= 1;
+                    Reason::NodeGone
+                }
+                Error::NoAnswer { .. } | Error::AmbiguousWrite { .. } if nodes_left > 0 => {
+                    // The caller decides whether to repeat; it will find another node.
+                    drop(self.session.newer_than(Some(&ticket), Reason::NodeGone).await);
+                    return Err(error);
+                }
+                _ => return Err(error),
+            };
+            ticket = self.session.newer_than(Some(&ticket), reason).await?;
+        }
+    }
+
+    async fn call_here(&self, permit: &Permit, call: &Call<'_>, ticket: &Ticket) -> Result<Incoming, Error> {
+        let write = call.method != Method::GET;
+        let out = Outgoing {
+            method: call.method.clone(),
+            url: format!("{}{}", ticket.url, call.path),
+            query: call.query,
+            headers: ticket.headers.clone(),
+            body: call.body.map_or(Content::None, Content::Json),
+            timeout: call.timeout,
+        };
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::debug_span!("nsx", method = %call.method, path = %call.path, status = tracing::field::Empty);
+        let outcome = self.transport.exchange(&out).instrument(span.clone()).await;
+        let answer = outcome.map_err(|fault: Fault| {
+            span.in_scope(|| tracing::debug!(?fault, "no answer"));
+            fault.into_error(&ticket.url, write)
+        })?;
+        let status = answer.status.as_u16();
+        span.record("status", status);
+        span.in_scope(|| tracing::debug!(bytes = answer.body.len(), "answered"));
+        match status {
+            429 | 503 => permit.pushed_back(status == 503),
+            _ => permit.went_well(),
+        }
+        match status {
+            200..=299 => Ok(answer),
+            300..=399 => Err(redirected(ticket.url.clone(), &answer)),
+            _ => Err(table::error_of(&ticket.url, status, &answer.body)),
+        }
+    }
+
+    /// Tells the world how the manager is doing, as far as this outcome shows it.
+    fn report(&self, outcome: Result<(), &Error>) {
+        let trouble = match outcome {
+            Err(Error::RateLimited(_) | Error::Busy(_)) => {
+                let streak = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+                (streak >= BUSY_STREAK).then_some(Trouble::Busy)
+            }
+            Err(Error::Untrusted { .. }) => Some(Trouble::Untrusted),
+            Err(Error::Unauthorized { .. }) => Some(Trouble::Unauthorized),
+            Err(Error::Unreachable { .. } | Error::NoAnswer { .. } | Error::AmbiguousWrite { .. }) => {
+                Some(Trouble::Unreachable)
+            }
+            Err(
+                Error::Unparsable { .. }
+                | Error::ServerFault(_)
+                | Error::BackendDown(_)
+                | Error::CertificateRefused(_)
+                | Error::SessionLost { .. }
+                | Error::Redirected { .. },
+            ) => Some(Trouble::Faulty),
+            // Any other answer is NSX's own: it is there and works.
+            Ok(()) | Err(_) => {
+                self.refused_in_a_row.store(0, Ordering::Relaxed);
+                self.set_health(Health::Connected);
+                None
+            }
+        };
+        if let (Some(trouble), Err(error)) = (trouble, outcome) {
+            self.set_health(Health::Degraded(error.to_string(), trouble));
+        }
+    }
+
+    fn set_health(&self, health: Health) {
+        self.health.send_if_modified(|current| {
+            let changed = *current != health;
+            *current = health;
+            changed
+        });
+    }
+}
+
+/// A pause before the n-th repetition: it doubles from 200 ms to 10 s, less up to half of it by chance.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    let whole = Duration::from_millis(200).saturating_mul(1 << attempt.saturating_sub(1).min(8));
+    whole
+        .min(Duration::from_secs(10))
+        .mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_ceiling_and_vary() {
+        for (attempt, whole) in [(1, 200), (2, 400), (4, 1600), (7, 10_000), (40, 10_000)] {
+            let whole = Duration::from_millis(whole);
+            for _ in 0..50 {
+                let pause = backoff(attempt);
+                assert!(pause <= whole && pause >= whole / 2, "{attempt}: {pause:?}");
+            }
+        }
+        let several: std::collections::HashSet<Duration> = (0..20).map(|_| backoff(5)).collect();
+        assert!(several.len() > 1);
+    }
+}
