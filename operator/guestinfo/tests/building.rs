@@ -1,4 +1,5 @@
 //! Configurations made with this crate's own constructors.
+#![cfg(test)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What is written to a VM to bring it from one configuration to another.
+#![cfg(test)]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //! What is compared: every key of the original map against every key of ours, with its value; sealed values
 //! are compared opened, `guestinfo.ovfEnv` (random) and the one foreign key, which is vSphere's answer file
 //! setting, are left out. Equality is of whole maps, so no key may be missing, added or of another scope.
+#![cfg(test)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Properties of any configuration.
+#![cfg(test)]
 
 #[path = "support/strategy.rs"]
 mod strategy;
@@ -91,6 +92,17 @@ proptest! {
     fn a_delta_leads_to_the_new_configuration(old in config(), new in config()) {
         let (old, new) = (encode(&old, &secret_key()).unwrap(), encode(&new, &secret_key()).unwrap());
         prop_assert_eq!(written(&old, delta(&old, &new)), new);
+    }
+
+    /// All that a guest may write about the appliance lies under these keys, but for the networks' type.
+    #[test]
+    fn guest_state_is_kept_whole(observed in config()) {
+        let guest = |key: &str| key.starts_with("guestinfo.vice..init.") && !key.ends_with(".network.type");
+        let mut map = encode(&observed, &secret_key()).unwrap();
+        map.retain(|key, _| !guest(key));
+        let mut wanted = decode(&map).unwrap();
+        wanted.keep_guest_state(&observed);
+        prop_assert_eq!(wanted, observed);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The generic encoding against what the original encoder made of test structures: every scope in every
 //! other, lists, maps, and keys with separators in them.
+#![cfg(test)]
 
 mod support;
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use guestinfo::extraconfig::{
     Bytes, Decoder, Encoder, HIDDEN, Key, READ_ONLY, READ_WRITE, SECRET, Scope, Value,
 };
-use guestinfo::{Error, Map, Session, record};
+use guestinfo::{Error, Map, Secret, Session, record};
 use support::{opened, secret_key, wire};
 
 record! {
@@ -289,6 +290,21 @@ fn what_the_format_cannot_carry_is_refused() {
         ..Corners::default()
     };
     assert_eq!(decode(&encode(&sealed).unwrap()).unwrap(), Some(sealed));
+}
+
+record! {
+    /// A secret where none is expected.
+    struct Misplaced {
+        #[key("text", READ_ONLY)]
+        text: Secret<String>,
+    }
+}
+
+#[test]
+fn only_sealed_values_need_a_secret_key() {
+    let map = Map::from([("guestinfo.vice./text".to_owned(), "plain".to_owned())]);
+    let text = Secret::Known("plain".to_owned());
+    assert_eq!(decode(&map).unwrap(), Some(Misplaced { text }));
 }
 
 /// Two names that differ by separator only share their descendants' keys.
