@@ -116,14 +116,9 @@ impl Cluster {
         write_kubeconfig(run, name, &self.url, &self.ca, &json!({ "token": token }))
     }
 
-    /// Refuses to go on when one of the three has ended.
-    ///
-    /// # Errors
-    /// One has; with the end of its log.
-    pub fn check(&mut self) -> Result<()> {
-        [&mut self.etcd, &mut self.apiserver, &mut self.controller_manager]
-            .into_iter()
-            .try_for_each(Process::check)
+    /// The three processes.
+    pub(crate) fn processes(&self) -> [&Process; 3] {
+        [&self.etcd, &self.apiserver, &self.controller_manager]
     }
 }
 

@@ -164,15 +164,30 @@ impl Lab {
         }
     }
 
-    /// Refuses to go on when a process of the laboratory has ended.
+    /// Waits until one of the processes ends of itself, and tells which, with the end of its log.
+    pub async fn died(&self) -> Error {
+        let simulators = [self.nsx.process(), self.vcenter.process()];
+        let operator = self.operator.as_ref().map(Operator::process);
+        let all = self
+            .cluster
+            .processes()
+            .into_iter()
+            .chain(simulators)
+            .chain(operator);
+        futures::future::select_all(all.map(|process| Box::pin(process.died())))
+            .await
+            .0
+    }
+
+    /// Does something that needs the laboratory's processes.
     ///
     /// # Errors
-    /// One has; with the end of its log.
-    pub fn check(&mut self) -> Result<()> {
-        self.cluster.check()?;
-        self.nsx.check()?;
-        self.vcenter.check()?;
-        self.operator.as_mut().map_or(Ok(()), Operator::check)
+    /// Its own, or the death of a process.
+    pub async fn while_alive<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            error = self.died() => Err(error),
+        }
     }
 
     /// A client of the cluster's administrator, for the runtime that makes it.

@@ -16,7 +16,7 @@ pub mod net;
 pub mod operator;
 pub mod overlay;
 pub mod pki;
-// pub mod poc;
+pub mod poc;
 pub mod process;
 pub mod programs;
 pub mod progress;

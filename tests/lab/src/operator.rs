@@ -88,12 +88,9 @@ impl Operator {
         peak_mib(&fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?)
     }
 
-    /// Refuses to go on when it has ended.
-    ///
-    /// # Errors
-    /// It has; with the end of its log.
-    pub fn check(&mut self) -> Result<()> {
-        self.process.check()
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Asks it to drain and end; returns how it ended.

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// How long a process may take to end after SIGTERM before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,6 +31,7 @@ pub struct Process {
     child: Child,
     pid: Pid,
     pidfd: OwnedFd,
+    over: watch::Receiver<bool>,
     log: PathBuf,
     ready: Option<oneshot::Receiver<String>>,
 }
@@ -67,12 +68,18 @@ impl Process {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(std::io::Error::from)
             .context(|| format!("watch the process of {name}"))?;
+        let over = end_of(
+            pidfd
+                .try_clone()
+                .context(|| format!("watch the process of {name}"))?,
+        );
         let ready = child.stdout.take().map(|stdout| first_line(stdout, file));
         Ok(Self {
             name: name.to_owned(),
             child,
             pid,
             pidfd,
+            over,
             log,
             ready,
         })
@@ -110,6 +117,12 @@ impl Process {
                 &self.log,
             )),
         }
+    }
+
+    /// Waits until the process ends of itself, and tells how, with the end of its log.
+    pub async fn died(&self) -> Error {
+        let _ = self.over.clone().wait_for(|over| *over).await;
+        Error::program(format!("{} ended while it was needed", self.name), &self.log)
     }
 
     /// Refuses to go on when the process has ended.
@@ -174,6 +187,16 @@ fn first_line(stdout: ChildStdout, mut log: File) -> oneshot::Receiver<String> {
     receiver
 }
 
+/// Becomes true when the process of that descriptor has ended.
+fn end_of(pidfd: OwnedFd) -> watch::Receiver<bool> {
+    let (sender, over) = watch::channel(false);
+    std::thread::spawn(move || {
+        while poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).is_err() {}
+        let _ = sender.send(true);
+    });
+    over
+}
+
 /// Whether the descriptor became readable (a pidfd: the process ended) in time.
 fn wait_readable(fd: &OwnedFd, limit: Duration) -> bool {
     let Ok(timeout) = limit.try_into() else {
@@ -186,6 +209,7 @@ fn wait_readable(fd: &OwnedFd, limit: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
 
     fn shell(run: &RunDir, script: &str, stdout: Stdout) -> Process {
         let mut command = Command::new("sh");
@@ -200,9 +224,17 @@ mod tests {
         let line = process.ready_line(Duration::from_secs(60)).await.unwrap();
         assert_eq!(line["url"], "x");
         process.check().unwrap();
+        assert!(process.died().now_or_never().is_none());
         let status = process.stop().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
         assert!(process.check().is_err());
+        assert!(
+            process
+                .died()
+                .await
+                .to_string()
+                .starts_with("sh ended while it was needed")
+        );
     }
 
     #[tokio::test]

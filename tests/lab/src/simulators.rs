@@ -104,12 +104,9 @@ impl Simulator {
         self.process.log()
     }
 
-    /// Refuses to go on when it has ended.
-    ///
-    /// # Errors
-    /// It has; with the end of its log.
-    pub fn check(&mut self) -> Result<()> {
-        self.process.check()
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 
     /// A client of its public side with the operator's credentials, as an administrator of NSX would use it.
