@@ -1,0 +1,135 @@
+//! What every reconcile has at hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use kube::api::PartialObjectMeta;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::Semaphore;
+use vic_crds::{ContainerNetwork, EdgeNatRule, Site, VirtualContainerHost};
+
+use crate::facts::Facts;
+use crate::kind::{Kind, ObjectKey};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::sites::Sites;
+use crate::tracker::Tracker;
+use crate::wake::Wake;
+
+/// The caches of the watches.
+#[derive(Clone)]
+pub struct Stores {
+    /// Sites.
+    pub sites: Store<Site>,
+    /// Networks.
+    pub networks: Store<ContainerNetwork>,
+    /// Virtual container hosts.
+    pub hosts: Store<VirtualContainerHost>,
+    /// NAT rules.
+    pub rules: Store<EdgeNatRule>,
+    /// Namespaces, for the tenants' selectors.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+/// What every reconcile has at hand.
+pub struct Context {
+    /// The kube-apiserver.
+    pub client: Client,
+    /// This process's settings.
+    pub settings: Settings,
+    /// The caches.
+    pub stores: Stores,
+    /// Connected Sites.
+    pub sites: Sites,
+    /// What controllers tell each other.
+    pub facts: Facts,
+    /// Who wants to know about what.
+    pub wake: Arc<Wake>,
+    /// What is remembered of objects.
+    pub tracker: Tracker,
+    /// Figures.
+    pub metrics: Arc<Metrics>,
+    /// Events.
+    pub recorder: Recorder,
+    /// Bounds the writes to the kube-apiserver that are under way.
+    pub kube_writes: Semaphore,
+}
+
+impl Context {
+    /// Labels of a namespace; empty where it is not known.
+    #[must_use]
+    pub fn namespace_labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        let found = self.stores.namespaces.get(&ObjectRef::new(namespace));
+        found.and_then(|found| found.metadata.labels.clone()).unwrap_or_default()
+    }
+
+    /// The identity of an object towards vSphere and NSX.
+    #[must_use]
+    pub fn owner(&self, key: &ObjectKey, uid: &str) -> topology::Owner {
+        topology::Owner {
+            instance: self.settings.instance.clone(),
+            kind: key.kind.name().to_owned(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            uid: uid.to_owned(),
+        }
+    }
+
+    /// Every object that refers to a Site.
+    #[must_use]
+    pub fn users_of_site(&self, site: &str) -> Vec<ObjectKey> {
+        let mut users = Vec::new();
+        users.extend(named(Kind::EdgeNatRule, &self.stores.rules, |rule| *rule.spec.site_ref.name == *site));
+        users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| *host.spec.site_ref.name == *site));
+        users.extend(named(Kind::ContainerNetwork, &self.stores.networks, |net| *net.spec.site_ref.name == *site));
+        users
+    }
+
+    /// Every object that refers to a network.
+    #[must_use]
+    pub fn users_of_network(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let mut users = Vec::new();
+        users.extend(named(Kind::EdgeNatRule, &self.stores.rules, |rule| {
+            rule.metadata.namespace.as_deref() == Some(&*key.namespace)
+                && rule.spec.internal.as_ref().is_some_and(|side| *side.network_ref.name == *key.name)
+        }));
+        users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| {
+            host.metadata.namespace.as_deref() == Some(&*key.namespace)
+                && network_names(host).any(|name| name == key.name)
+        }));
+        users
+    }
+}
+
+/// Names of the networks that a VCH refers to.
+pub fn network_names(host: &VirtualContainerHost) -> impl Iterator<Item = &str> {
+    let networks = &host.spec.networks;
+    let roles = [Some(&networks.public), networks.client.as_ref(), networks.management.as_ref()];
+    std::iter::once(&networks.bridge.network_ref)
+        .chain(roles.into_iter().flatten().map(|role| &role.network_ref))
+        .chain(networks.containers.iter().map(|attached| &attached.network_ref))
+        .map(|reference| &*reference.name)
+}
+
+fn named<K>(kind: Kind, store: &Store<K>, wanted: impl Fn(&K) -> bool) -> Vec<ObjectKey>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+{
+    let mut found: Vec<ObjectKey> = store
+        .state_filter(|object| wanted(object))
+        .iter()
+        .map(|object| {
+            let meta = object.meta();
+            ObjectKey::new(
+                kind,
+                meta.namespace.as_deref().unwrap_or_default(),
+                meta.name.as_deref().unwrap_or_default(),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,215 @@
+//! What the controllers of namespaced kinds share: the way to a Site, and what it grants.
+
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+use topology::Grants;
+use vic_crds::{GatewayRef, ObjectRef, Resolved, SiteSpec};
+
+use crate::context::Context;
+use crate::failure::{ApplyError, DereferenceError, Failure, ValidateError};
+use crate::kind::{Kind, ObjectKey};
+use crate::sites::Connected;
+use crate::wake::Topic;
+
+/// A Site as an object of a namespace may use it.
+pub(crate) struct Ground {
+    /// Its name.
+    pub(crate) site: String,
+    /// Its spec.
+    pub(crate) spec: Arc<SiteSpec>,
+    /// Its engines, with everything that exists read.
+    pub(crate) connected: Arc<Connected>,
+}
+
+/// Leads from a `siteRef` to a connected Site whose inventory is known.
+///
+/// # Errors
+/// Where there is none, or not yet.
+pub(crate) fn ground(ctx: &Context, key: &ObjectKey, reference: &ObjectRef) -> Result<Ground, DereferenceError> {
+    let site = reference.name.to_string();
+    let site_key = ObjectKey::new(Kind::Site, "", &site);
+    ctx.wake.watch(key, Topic::Object(site_key));
+    let missing = || DereferenceError::SiteMissing(site.clone());
+    let entry = match ctx.sites.get(&site) {
+        Some(entry) => entry,
+        None if ctx.stores.sites.get(&kube::runtime::reflector::ObjectRef::new(&site)).is_some() => {
+            return Err(DereferenceError::SiteNotReady(site));
+        }
+        None => return Err(missing()),
+    };
+    let connected = entry.connected.ok_or_else(|| DereferenceError::SiteNotReady(site.clone()))?;
+    connected.loaded()?;
+    Ok(Ground { site, spec: entry.spec, connected })
+}
+
+impl Ground {
+    /// What this Site grants to a namespace.
+    ///
+    /// # Errors
+    /// Where several tenants match. No tenant grants nothing.
+    pub(crate) fn grants(&self, ctx: &Context, namespace: &str) -> Result<Grants, ValidateError> {
+        let labels = ctx.namespace_labels(namespace);
+        let matching: Vec<_> =
+            self.spec.tenants.iter().filter(|tenant| matches_namespace(tenant, namespace, &labels)).collect();
+        match matching.as_slice() {
+            [] => Ok(Grants::default()),
+            [tenant] => Ok(grants_of(&tenant.allow)),
+            several => Err(ValidateError::SeveralTenants {
+                namespace: namespace.to_owned(),
+                site: self.site.clone(),
+                names: several.iter().map(|tenant| tenant.name.to_string()).collect(),
+            }),
+        }
+    }
+
+    /// A refusal that names what is not granted.
+    pub(crate) fn refuse(&self, namespace: &str, what: impl Into<String>) -> ValidateError {
+        ValidateError::NotAllowed { what: what.into(), namespace: namespace.to_owned(), site: self.site.clone() }
+    }
+
+    /// The outside name in use: the spec's own, or what was pinned, or the Site's default.
+    ///
+    /// # Errors
+    /// Where none of them gives one.
+    pub(crate) fn name_of(
+        &self,
+        field: &'static str,
+        own: Option<&str>,
+        pinned: Option<&str>,
+        default: Option<&str>,
+    ) -> Result<String, DereferenceError> {
+        own.or(pinned)
+            .or(default)
+            .map(str::to_owned)
+            .ok_or_else(|| DereferenceError::NoDefault { field, site: self.site.clone() })
+    }
+
+    /// The policy path of a gateway.
+    ///
+    /// # Errors
+    /// Where NSX has none of that id or name, or several.
+    pub(crate) async fn gateway(&self, reference: &GatewayRef) -> Result<String, DereferenceError> {
+        let engine = self.connected.nsx()?;
+        let (what, name) = gateway_name(reference);
+        Ok(engine.resolve(what, name).await?.path)
+    }
+}
+
+fn gateway_name(reference: &GatewayRef) -> (nsx::Referable, &str) {
+    match (&reference.tier1, &reference.tier0) {
+        (Some(name), _) => (nsx::Referable::Tier1, name),
+        (None, Some(name)) => (nsx::Referable::Tier0, name),
+        // The API refuses a reference that names neither.
+        (None, None) => (nsx::Referable::Tier1, ""),
+    }
+}
+
+/// A gateway as a grant writes it: `tier1/vic-edge`.
+pub(crate) fn gateway_label(reference: &GatewayRef) -> String {
+    match gateway_name(reference) {
+        (nsx::Referable::Tier0, name) => format!("tier0/{name}"),
+        (_, name) => format!("tier1/{name}"),
+    }
+}
+
+fn matches_namespace(
+    tenant: &vic_crds::Tenant,
+    namespace: &str,
+    labels: &std::collections::BTreeMap<String, String>,
+) -> bool {
+    if tenant.namespaces.names.iter().any(|name| &**name == namespace) {
+        return true;
+    }
+    let selector = tenant.namespaces.selector.clone().map(kube::core::Selector::try_from);
+    matches!(selector, Some(Ok(selector)) if kube::core::SelectorExt::matches(&selector, labels))
+}
+
+fn grants_of(allow: &vic_crds::Grants) -> Grants {
+    let texts = |list: &[vic_crds::OutsideName]| list.iter().map(ToString::to_string).collect();
+    Grants {
+        resource_pools: texts(&allow.resource_pools),
+        datastores: texts(&allow.datastores),
+        vlans: allow.vlan_ids.iter().filter_map(|range| vlan_range(range)).collect(),
+        subnets: allow.subnets.iter().filter_map(|net| net.parse().ok()).collect(),
+        gateways: allow.gateways.iter().map(gateway_label).collect(),
+        external_addresses: allow.external_addresses.iter().filter_map(|net| network(net)).collect(),
+        existing_networks: texts(&allow.existing_networks),
+        firewall_bypass: allow.firewall_bypass == Some(vic_crds::BypassGrant::Allowed),
+    }
+}
+
+fn vlan_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+/// An address or a network, as a network.
+#[must_use]
+pub(crate) fn network(text: &str) -> Option<Ipv4Net> {
+    text.parse::<Ipv4Net>().ok().or_else(|| text.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from))
+}
+
+/// The name in vSphere or NSX: the given one, or `<namespace>-<name>`; too long is refused, never cut.
+///
+/// # Errors
+/// Where the default is too long.
+pub(crate) fn display_name(given: Option<&str>, key: &ObjectKey, limit: usize) -> Result<String, ValidateError> {
+    let name = given.map_or_else(|| format!("{}-{}", key.namespace, key.name), str::to_owned);
+    if name.chars().count() > limit {
+        let rule = format!("the default <namespace>-<name> is longer than {limit} characters; set spec.displayName");
+        return Err(ValidateError::Invalid { field: "spec.displayName".to_owned(), rule });
+    }
+    Ok(name)
+}
+
+/// Carries pins over: what was resolved once stays.
+pub(crate) fn pin(resolved: &mut Option<Resolved>, name: &str, value: &str) {
+    resolved.get_or_insert_default().insert(name.to_owned(), value.to_owned());
+}
+
+/// A pin, if there is one.
+#[must_use]
+pub(crate) fn pinned<'a>(resolved: Option<&'a Resolved>, name: &str) -> Option<&'a str> {
+    resolved?.get(name).map(String::as_str)
+}
+
+/// Hands NSX changes to the engine, after asking whether this process may still write.
+///
+/// # Errors
+/// As NSX says, or where the Lease is not surely held.
+pub(crate) async fn submit(connected: &Connected, changes: Vec<nsx::Change>) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    connected.may_write()?;
+    let engine = connected.nsx()?;
+    engine.submit(nsx::Priority::User, changes).await.map_err(|error| ApplyError::Nsx(error).into())
+}
+
+/// A change of `topology` as the engine takes it.
+pub(crate) fn engine_change(change: topology::Change) -> nsx::Change {
+    match change {
+        topology::Change::Put(intent) => nsx::Change::Put(nsx::Intent {
+            path: intent.path,
+            resource_type: intent.resource_type.to_owned(),
+            body: intent.body,
+        }),
+        topology::Change::Delete { path, resource_type } => nsx::Change::Delete { path, resource_type },
+    }
+}
+
+/// What stands between an accepted object and its effect.
+///
+/// # Errors
+/// While NSX is at it, and where it cannot.
+pub(crate) fn realized(engine: &nsx::Engine, path: &str, what: &str) -> Result<(), ApplyError> {
+    let realization = engine.get(path).map_or(nsx::Realization::Unknown, |observed| observed.realization);
+    match realization {
+        nsx::Realization::Realized => Ok(()),
+        nsx::Realization::Failed { message } => Err(ApplyError::RealizationFailed { what: what.to_owned(), message }),
+        nsx::Realization::Unknown | nsx::Realization::InProgress => {
+            Err(ApplyError::Realizing(format!("NSX has realized {what}")))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `ContainerNetwork`: a VLAN port group, an NSX segment with the port group vCenter shows for it, or an
+//! existing network that is only observed.
+
+mod apply;
+mod dereference;
+mod plan;
+mod removal;
+mod status;
+mod validate;
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use vic_crds::{ContainerNetwork, ContainerNetworkStatus, ManagementPolicy};
+
+use crate::conditions::Summary;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::kind::Kind;
+use crate::runner::{Declared, key_of};
+use crate::wake::Topic;
+
+impl Declared for ContainerNetwork {
+    type Status = ContainerNetworkStatus;
+    const KIND: Kind = Kind::ContainerNetwork;
+
+    fn current(&self) -> Option<&ContainerNetworkStatus> {
+        self.status.as_ref()
+    }
+    fn conditions(status: &ContainerNetworkStatus) -> &[Condition] {
+        &status.conditions
+    }
+    fn conclude(status: &mut ContainerNetworkStatus, generation: Option<i64>, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+
+    async fn reconcile(self: Arc<Self>, ctx: Arc<Context>, details: &mut ContainerNetworkStatus) -> Result<Summary, Failure> {
+        let key = key_of(&*self);
+        let references = dereference::dereference(&self, &ctx, &key).await?;
+        let wanted = validate::validate(&self, &ctx, &key, &references)?;
+        status::describe(&wanted, details);
+        let outcome = realize(&self, &ctx, &references, &wanted, details).await;
+        // Others go by what is known of the network, whether it is whole or not.
+        let facts = status::facts(&references.ground, &wanted, details, outcome.is_ok());
+        if ctx.facts.publish_network(&key, facts) {
+            ctx.wake.changed(&Topic::Object(key));
+        }
+        outcome
+    }
+
+    async fn finalize(self: Arc<Self>, ctx: Arc<Context>, details: &mut ContainerNetworkStatus) -> Result<(), Failure> {
+        let key = key_of(&*self);
+        removal::remove(&self, &ctx, &key, details).await?;
+        ctx.facts.forget_network(&key);
+        Ok(())
+    }
+}
+
+async fn realize(
+    network: &ContainerNetwork,
+    ctx: &Context,
+    references: &dereference::References,
+    wanted: &validate::Wanted,
+    details: &mut ContainerNetworkStatus,
+) -> Result<Summary, Failure> {
+    let plan = plan::plan(references, wanted)?;
+    let observing = network.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe;
+    details.plan = if observing { plan.lines() } else { Vec::new() };
+    if observing && !plan.is_empty() {
+        return Ok(status::drifted());
+    }
+    apply::apply(&references.ground, wanted, plan).await?;
+    status::effect(ctx, &references.ground, wanted, details)
+}

@@ -1,0 +1,137 @@
+//! Compares a network with what vCenter and NSX have.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+use topology::{Change, DhcpSpec, Intent, Owner, Plan, SegmentSpec, Step, SubnetSpec, Verb};
+use vsphere::{Inventory, Moref, PortGroup, PortGroupSpec, Vlan};
+
+use super::dereference::References;
+use super::validate::{Backing, Wanted};
+use crate::failure::PlanError;
+
+/// Ports of a port group at its birth; vSphere grows them by itself.
+const PORTS: i32 = 128;
+
+/// One change.
+pub(super) enum Action {
+    AddPortGroup { switch: Moref, spec: PortGroupSpec },
+    ReconfigurePortGroup { moref: Moref, config_version: String, spec: PortGroupSpec },
+    Nsx(Change),
+}
+
+pub(super) fn plan(references: &References, wanted: &Wanted) -> Result<Plan<Action>, PlanError> {
+    match &wanted.backing {
+        Backing::PortGroup { switch, vlan } => {
+            references.ground.connected.vsphere.read(|inventory| port_group(inventory, wanted, switch, *vlan))
+        }
+        Backing::Segment { .. } => Ok(segment(references, wanted)),
+        Backing::Existing { .. } => Ok(Plan { steps: Vec::new() }),
+    }
+}
+
+/// The port group that carries our mark, whatever it is called now.
+pub(super) fn own_port_group<'a>(inventory: &'a Inventory, owner: &Owner) -> Option<&'a PortGroup> {
+    inventory
+        .port_groups
+        .values()
+        .find(|group| Owner::from_mark(&group.description).is_some_and(|marked| marked.is_same_object(owner)))
+}
+
+fn port_group(inventory: &Inventory, wanted: &Wanted, switch: &Moref, vlan: u16) -> Result<Plan<Action>, PlanError> {
+    let own = own_port_group(inventory, &wanted.owner);
+    let taken = inventory
+        .port_groups
+        .values()
+        .map(|group| (&group.moref, &group.name))
+        .chain(inventory.networks.values().map(|network| (&network.moref, &network.name)))
+        .find(|(moref, name)| **name == wanted.display_name && own.is_none_or(|own| own.moref != **moref));
+    if let Some((moref, name)) = taken {
+        return Err(PlanError::Conflict(format!(
+            "the name {name} is already taken in vCenter by {moref}, which this object does not own; nothing was written"
+        )));
+    }
+    let spec = PortGroupSpec {
+        name: wanted.display_name.clone(),
+        description: wanted.owner.mark(),
+        vlan_id: vlan,
+        num_ports: own.map_or(PORTS, |group| group.num_ports),
+        binding: vsphere::Binding::Early,
+    };
+    let what = format!("port group {}", wanted.display_name);
+    let Some(own) = own else {
+        let action = Action::AddPortGroup { switch: switch.clone(), spec };
+        return Ok(Plan { steps: vec![Step { verb: Verb::Create, what, reason: "it does not exist".to_owned(), action }] });
+    };
+    let reason = differences(own, &spec);
+    if reason.is_empty() {
+        return Ok(Plan { steps: Vec::new() });
+    }
+    let action = Action::ReconfigurePortGroup { moref: own.moref.clone(), config_version: own.config_version.clone(), spec };
+    Ok(Plan { steps: vec![Step { verb: Verb::Update, what, reason, action }] })
+}
+
+fn differences(own: &PortGroup, spec: &PortGroupSpec) -> String {
+    let mut text = String::new();
+    let mut differ = |field: &str, want: &str, have: &str| {
+        if want != have {
+            let separator = if text.is_empty() { "" } else { "; " };
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{separator}{field}: want {want}, have {have}");
+        }
+    };
+    differ("name", &spec.name, &own.name);
+    differ("description", &spec.description, &own.description);
+    let vlan = match &own.vlan {
+        Vlan::Id(id) => id.to_string(),
+        other => format!("{other:?}"),
+    };
+    differ("VLAN", &spec.vlan_id.to_string(), &vlan);
+    text
+}
+
+/// The segment and, with DHCP, its server profile.
+pub(super) fn intents(wanted: &Wanted) -> Vec<Intent> {
+    let Backing::Segment { transport_zone, gateway, edge_cluster } = &wanted.backing else { return Vec::new() };
+    let mut intents = Vec::new();
+    let mut dhcp = None;
+    if let Some(server) = &wanted.dhcp {
+        let profile = topology::dhcp_profile(&wanted.owner.instance, edge_cluster.as_deref());
+        dhcp = Some(DhcpSpec {
+            server_address: server.server_address,
+            ranges: server.ranges.clone(),
+            lease_seconds: server.lease_seconds,
+            profile_path: profile.path.clone(),
+        });
+        intents.push(profile);
+    }
+    let subnet = wanted.subnet.as_ref().filter(|_| gateway.is_some() || dhcp.is_some());
+    let segment = SegmentSpec {
+        id: wanted.owner.external_id(),
+        display_name: wanted.display_name.clone(),
+        tags: wanted.owner.tags(),
+        transport_zone_path: transport_zone.clone(),
+        connectivity_path: gateway.clone(),
+        subnet: subnet.map(|facts| SubnetSpec {
+            gateway: facts.gateway,
+            net: facts.net,
+            dns: facts.dns_servers.clone(),
+            dhcp,
+        }),
+    };
+    intents.push(segment.intent());
+    intents
+}
+
+fn segment(references: &References, wanted: &Wanted) -> Plan<Action> {
+    let Some(engine) = &references.ground.connected.nsx else { return Plan { steps: Vec::new() } };
+    let observe = |path: &str| engine.get(path).map(|observed| Value::clone(&observed.body));
+    let plan = topology::nsx_plan(&intents(wanted), observe, &[]);
+    Plan {
+        steps: plan
+            .steps
+            .into_iter()
+            .map(|step| Step { verb: step.verb, what: step.what, reason: step.reason, action: Action::Nsx(step.action) })
+            .collect(),
+    }
+}

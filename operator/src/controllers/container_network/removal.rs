@@ -1,0 +1,112 @@
+//! Takes a network away, once nothing uses it.
+
+use std::sync::PoisonError;
+
+use topology::Owner;
+use vic_crds::{BackingType, ContainerNetwork, ContainerNetworkStatus, DeletionPolicy, ManagementPolicy};
+use vsphere::PortGroupSpec;
+
+use super::plan::own_port_group;
+use crate::context::Context;
+use crate::controllers::common::{Ground, ground, submit};
+use crate::controllers::site::in_use;
+use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
+use crate::kind::ObjectKey;
+use crate::wake::Topic;
+
+pub(super) async fn remove(
+    network: &ContainerNetwork,
+    ctx: &Context,
+    key: &ObjectKey,
+    details: &mut ContainerNetworkStatus,
+) -> Result<(), Failure> {
+    let users = ctx.users_of_network(key);
+    users.iter().for_each(|user| ctx.wake.watch(key, Topic::Object(user.clone())));
+    details.used_by = in_use(&users);
+    if let Some(text) = &details.used_by {
+        return Err(PlanError::InUse(text.clone()).into());
+    }
+    if network.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe {
+        return Ok(());
+    }
+    let ground = match ground(ctx, key, &network.spec.site_ref) {
+        // Without its Site nothing of it can have been made, or can be found any more.
+        Err(DereferenceError::SiteMissing(_)) => return Ok(()),
+        other => other?,
+    };
+    let owner = ctx.owner(key, network.metadata.uid.as_deref().unwrap_or_default());
+    let retain = network.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
+    match network.spec.backing.kind {
+        BackingType::PortGroup => port_group(ctx, key, &ground, &owner, retain).await,
+        BackingType::Segment => segment(ctx, key, &ground, &owner, retain).await,
+        BackingType::Existing => Ok(()),
+    }
+}
+
+async fn port_group(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Owner, retain: bool) -> Result<(), Failure> {
+    let engine = &ground.connected.vsphere;
+    let Some(group) = engine.read(|inventory| own_port_group(inventory, owner).cloned()) else { return Ok(()) };
+    ctx.wake.watch(key, Topic::VSphere { site: ground.site.clone(), moref: group.moref.to_string() });
+    ground.connected.may_write()?;
+    if retain {
+        let vsphere::Vlan::Id(vlan_id) = group.vlan else { return Ok(()) };
+        let spec = PortGroupSpec {
+            name: group.name.clone(),
+            description: String::new(),
+            vlan_id,
+            num_ports: group.num_ports,
+            binding: vsphere::Binding::Early,
+        };
+        let done = engine.reconfigure_port_group(&group.moref, &group.config_version, &spec).await;
+        return done.map_err(|error| ApplyError::VSphere(error).into());
+    }
+    still_attached(engine, &group)?;
+    engine.destroy(&group.moref).await.map_err(ApplyError::VSphere)?;
+    Ok(())
+}
+
+fn still_attached(engine: &vsphere::Engine, group: &vsphere::PortGroup) -> Result<(), PlanError> {
+    let mut names: Vec<String> = engine.read(|inventory| {
+        group.vms.iter().map(|vm| inventory.vms.get(vm).map_or_else(|| vm.to_string(), |vm| vm.name.clone())).collect()
+    });
+    names.sort();
+    match names.len() {
+        0 => Ok(()),
+        1 => Err(PlanError::InUse(format!("VM {} is still attached to port group {}", names.join(""), group.name))),
+        count => Err(PlanError::InUse(format!("{count} VMs are still attached to port group {}: {}", group.name, names.join(", ")))),
+    }
+}
+
+async fn segment(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Owner, retain: bool) -> Result<(), Failure> {
+    let engine = ground.connected.nsx()?;
+    let path = format!("/infra/segments/{}", owner.external_id());
+    ctx.wake.watch(key, Topic::Nsx { site: ground.site.clone(), path: path.clone() });
+    let Some(observed) = engine.get(&path) else { return Ok(()) };
+    let profile = observed.text("dhcp_config_path").map(str::to_owned);
+    if retain {
+        let body = topology::without_tags(&observed.body);
+        let kept = nsx::Change::Put(nsx::Intent { path, resource_type: "Segment".to_owned(), body });
+        return submit(&ground.connected, vec![kept]).await;
+    }
+    let joined = observed.text("realization_id").map(str::to_owned);
+    let group = ground.connected.vsphere.read(|inventory| {
+        inventory.port_groups.values().find(|group| group.logical_switch_uuid.is_some() && group.logical_switch_uuid == joined).cloned()
+    });
+    if let Some(group) = group {
+        still_attached(&ground.connected.vsphere, &group)?;
+    }
+    let mut changes = vec![nsx::Change::Delete { path: path.clone(), resource_type: "Segment".to_owned() }];
+    let last_of = profile.filter(|profile| {
+        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+        sharing.release(profile, &path)
+    });
+    if let Some(profile) = &last_of {
+        changes.push(nsx::Change::Delete { path: profile.clone(), resource_type: "DhcpServerConfig".to_owned() });
+    }
+    let outcome = submit(&ground.connected, changes).await;
+    if let (Err(_), Some(profile)) = (&outcome, &last_of) {
+        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+        sharing.acquire(profile, &path);
+    }
+    outcome
+}

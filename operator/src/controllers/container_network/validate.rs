@@ -1,0 +1,226 @@
+//! Turns a network's spec into one that can be made: granted, consistent, complete.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use topology::{Grants, Owner, Range};
+use vic_crds::{BackingType, ContainerNetwork, Dhcp, DhcpMode, Subnet};
+
+use super::dereference::{Carrier, References};
+use crate::context::Context;
+use crate::controllers::common::display_name;
+use crate::facts::SubnetFacts;
+use crate::failure::{Failure, ValidateError};
+use crate::kind::ObjectKey;
+
+/// Longest name of a port group or segment.
+const NAME_LIMIT: usize = 80;
+/// Shortest and default lease, in seconds.
+const LEAST_LEASE: u64 = 60;
+const DEFAULT_LEASE: u64 = 86_400;
+
+/// A network as it shall be.
+pub(super) struct Wanted {
+    pub(super) owner: Owner,
+    pub(super) display_name: String,
+    pub(super) backing: Backing,
+    pub(super) subnet: Option<SubnetFacts>,
+    /// What is served by DHCP on a segment.
+    pub(super) dhcp: Option<DhcpServer>,
+}
+
+pub(super) enum Backing {
+    PortGroup { switch: vsphere::Moref, vlan: u16 },
+    Segment { transport_zone: String, gateway: Option<String>, edge_cluster: Option<String> },
+    Existing { name: String },
+}
+
+pub(super) struct DhcpServer {
+    pub(super) server_address: Ipv4Addr,
+    pub(super) ranges: Vec<Range>,
+    pub(super) lease_seconds: u64,
+}
+
+pub(super) fn validate(
+    network: &ContainerNetwork,
+    ctx: &Context,
+    key: &ObjectKey,
+    references: &References,
+) -> Result<Wanted, Failure> {
+    let grants = references.ground.grants(ctx, &key.namespace)?;
+    let spec = &network.spec;
+    let backing = backing(network, key, references, &grants)?;
+    let subnet = spec.subnets.first();
+    if let Some(subnet) = subnet {
+        check_granted_subnet(subnet, key, references, &grants)?;
+    }
+    let (facts, dhcp) = match subnet {
+        None => (None, None),
+        Some(subnet) => {
+            let (facts, dhcp) = read_subnet(subnet)?;
+            (Some(facts), dhcp.filter(|_| spec.backing.kind == BackingType::Segment))
+        }
+    };
+    let display_name = match &backing {
+        Backing::Existing { name } => name.clone(),
+        _ => display_name(spec.display_name.as_deref(), key, NAME_LIMIT)?,
+    };
+    let uid = network.metadata.uid.clone().unwrap_or_default();
+    Ok(Wanted { owner: ctx.owner(key, &uid), display_name, backing, subnet: facts, dhcp })
+}
+
+fn backing(
+    network: &ContainerNetwork,
+    key: &ObjectKey,
+    references: &References,
+    grants: &Grants,
+) -> Result<Backing, ValidateError> {
+    let refuse = |what: String| references.ground.refuse(&key.namespace, what);
+    match &references.carrier {
+        Carrier::Switch(switch) => {
+            let vlan_id = network.spec.backing.port_group.as_ref().map_or(0, |body| body.vlan_id);
+            let vlan = u16::try_from(vlan_id).map_err(|_| invalid("spec.backing.portGroup.vlanID", "must be between 0 and 4094"))?;
+            if !grants.allows_vlan(vlan) {
+                return Err(refuse(format!("VLAN {vlan}")));
+            }
+            Ok(Backing::PortGroup { switch: switch.clone(), vlan })
+        }
+        Carrier::Zone { transport_zone, gateway } => {
+            if let Some(gateway) = gateway.as_ref().filter(|gateway| !grants.allows_gateway(&gateway.label)) {
+                return Err(refuse(format!("gateway {}", gateway.label)));
+            }
+            Ok(Backing::Segment {
+                transport_zone: transport_zone.clone(),
+                gateway: gateway.as_ref().map(|gateway| gateway.path.clone()),
+                edge_cluster: gateway.as_ref().and_then(|gateway| gateway.edge_cluster.clone()),
+            })
+        }
+        Carrier::Nowhere => {
+            let name = network.spec.backing.existing.as_ref().map(|body| body.network.to_string()).unwrap_or_default();
+            if !grants.allows_existing(&name) {
+                return Err(refuse(format!("existing network {name}")));
+            }
+            Ok(Backing::Existing { name })
+        }
+    }
+}
+
+fn check_granted_subnet(
+    subnet: &Subnet,
+    key: &ObjectKey,
+    references: &References,
+    grants: &Grants,
+) -> Result<(), ValidateError> {
+    let (_, net) = interface(&subnet.gateway_address)?;
+    if grants.allows_subnet(&net) {
+        return Ok(());
+    }
+    Err(references.ground.refuse(&key.namespace, format!("subnet {net}")))
+}
+
+fn invalid(field: &str, rule: impl Into<String>) -> ValidateError {
+    ValidateError::Invalid { field: field.to_owned(), rule: rule.into() }
+}
+
+fn interface(text: &str) -> Result<(Ipv4Addr, Ipv4Net), ValidateError> {
+    topology::interface(text).ok_or_else(|| invalid("spec.subnets[0].gatewayAddress", "must be an IPv4 address with its prefix"))
+}
+
+fn read_subnet(subnet: &Subnet) -> Result<(SubnetFacts, Option<DhcpServer>), ValidateError> {
+    let (gateway, net) = interface(&subnet.gateway_address)?;
+    let dns_servers = subnet.dns_servers.iter().filter_map(|address| address.parse().ok()).collect();
+    let ranges = subnet.dhcp.as_ref().map_or(Ok(Vec::new()), |dhcp| read_ranges(dhcp, gateway, net))?;
+    let facts =
+        SubnetFacts { net, gateway, dns_servers, dhcp: ranges.iter().map(|range| (range.first, range.last)).collect() };
+    let server = match &subnet.dhcp {
+        Some(dhcp) if dhcp.mode == DhcpMode::Server => Some(read_server(dhcp, &ranges, gateway, net)?),
+        _ => None,
+    };
+    Ok((facts, server))
+}
+
+fn read_ranges(dhcp: &Dhcp, gateway: Ipv4Addr, net: Ipv4Net) -> Result<Vec<Range>, ValidateError> {
+    let mut ranges: Vec<Range> = Vec::new();
+    for (position, text) in dhcp.ranges.iter().enumerate() {
+        let field = format!("spec.subnets[0].dhcp.ranges[{position}]");
+        let range: Range = text.parse().map_err(|error| invalid(&field, format!("{error}")))?;
+        if !range.lies_in(&net) {
+            return Err(invalid(&field, format!("{text} does not lie in {net}")));
+        }
+        if range.contains(gateway) {
+            return Err(invalid(&field, format!("{text} contains the gateway's address {gateway}")));
+        }
+        if let Some(other) = ranges.iter().find(|other| other.overlaps(&range)) {
+            return Err(invalid(&field, format!("{text} overlaps {other}")));
+        }
+        ranges.push(range);
+    }
+    Ok(ranges)
+}
+
+fn read_server(dhcp: &Dhcp, ranges: &[Range], gateway: Ipv4Addr, net: Ipv4Net) -> Result<DhcpServer, ValidateError> {
+    const ADDRESS: &str = "spec.subnets[0].dhcp.serverAddress";
+    const LEASE: &str = "spec.subnets[0].dhcp.leaseTime";
+    let server_address: Ipv4Addr = dhcp
+        .server_address
+        .as_ref()
+        .and_then(|address| address.parse().ok())
+        .ok_or_else(|| invalid(ADDRESS, "must be set with mode Server"))?;
+    if !net.contains(&server_address) {
+        return Err(invalid(ADDRESS, format!("{server_address} does not lie in {net}")));
+    }
+    if server_address == gateway || ranges.iter().any(|range| range.contains(server_address)) {
+        return Err(invalid(ADDRESS, format!("{server_address} is the gateway's address or lies in a range")));
+    }
+    let lease_seconds = match &dhcp.lease_time {
+        None => DEFAULT_LEASE,
+        Some(period) => period.seconds().ok_or_else(|| invalid(LEASE, "must be a length of time, such as 1h"))?,
+    };
+    if lease_seconds < LEAST_LEASE {
+        return Err(invalid(LEASE, "must be at least 60s"));
+    }
+    Ok(DhcpServer { server_address, ranges: ranges.to_vec(), lease_seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subnet(server: &str, ranges: &[&str], lease: &str) -> Subnet {
+        Subnet {
+            gateway_address: "10.30.0.1/24".into(),
+            dns_servers: vec!["10.20.0.53".into()],
+            dhcp: Some(Dhcp {
+                mode: DhcpMode::Server,
+                server_address: Some(server.into()),
+                ranges: ranges.iter().map(|range| (*range).into()).collect(),
+                lease_time: Some(lease.into()),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_subnet_is_read_whole() {
+        let (facts, server) = read_subnet(&subnet("10.30.0.2", &["10.30.0.11-10.30.0.199"], "1h")).unwrap();
+        assert_eq!(facts.net.to_string(), "10.30.0.0/24");
+        assert_eq!(server.unwrap().lease_seconds, 3600);
+    }
+
+    #[test]
+    fn what_cannot_be_served_names_its_field() {
+        let cases = [
+            (subnet("10.31.0.2", &["10.30.0.11-10.30.0.20"], "1h"), "serverAddress"),
+            (subnet("10.30.0.1", &["10.30.0.11-10.30.0.20"], "1h"), "serverAddress"),
+            (subnet("10.30.0.12", &["10.30.0.11-10.30.0.20"], "1h"), "serverAddress"),
+            (subnet("10.30.0.2", &["10.30.1.11-10.30.1.20"], "1h"), "ranges[0]"),
+            (subnet("10.30.0.2", &["10.30.0.1-10.30.0.20"], "1h"), "ranges[0]"),
+            (subnet("10.30.0.2", &["10.30.0.11-10.30.0.20", "10.30.0.20-10.30.0.30"], "1h"), "ranges[1]"),
+            (subnet("10.30.0.2", &["10.30.0.20-10.30.0.11"], "1h"), "ranges[0]"),
+            (subnet("10.30.0.2", &["10.30.0.11-10.30.0.20"], "10s"), "leaseTime"),
+        ];
+        for (subnet, field) in cases {
+            let error = read_subnet(&subnet).err().unwrap().to_string();
+            assert!(error.contains(field), "{error} should name {field}");
+        }
+    }
+}

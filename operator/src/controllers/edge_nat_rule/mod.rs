@@ -1,0 +1,59 @@
+//! `EdgeNatRule`: a NAT rule on an edge gateway, and the firewall rules that belong to it.
+
+mod apply;
+mod claim;
+mod dereference;
+mod plan;
+mod removal;
+mod status;
+mod validate;
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use vic_crds::{EdgeNatRule, EdgeNatRuleStatus, ManagementPolicy};
+
+use crate::conditions::Summary;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::kind::Kind;
+use crate::runner::{Declared, key_of};
+
+impl Declared for EdgeNatRule {
+    type Status = EdgeNatRuleStatus;
+    const KIND: Kind = Kind::EdgeNatRule;
+
+    fn current(&self) -> Option<&EdgeNatRuleStatus> {
+        self.status.as_ref()
+    }
+    fn conditions(status: &EdgeNatRuleStatus) -> &[Condition] {
+        &status.conditions
+    }
+    fn conclude(status: &mut EdgeNatRuleStatus, generation: Option<i64>, conditions: Vec<Condition>) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+
+    async fn reconcile(self: Arc<Self>, ctx: Arc<Context>, details: &mut EdgeNatRuleStatus) -> Result<Summary, Failure> {
+        let key = key_of(&*self);
+        status::sides(&self, details);
+        let references = dereference::dereference(&self, &ctx, &key).await?;
+        let wanted = validate::validate(&self, &ctx, &key, &references)?;
+        status::describe(&wanted, details);
+        let observing = self.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe;
+        let claims = claim::hold(&key, &references, &wanted)?;
+        let plan = plan::plan(&references, &wanted)?;
+        details.plan = if observing { plan.lines() } else { Vec::new() };
+        if observing {
+            claims.give_back();
+            return Ok(status::observed(&plan));
+        }
+        apply::apply(&references.ground, &wanted, plan).await?;
+        status::effect(&ctx, &key, &references, &wanted)
+    }
+
+    async fn finalize(self: Arc<Self>, ctx: Arc<Context>, _: &mut EdgeNatRuleStatus) -> Result<(), Failure> {
+        let key = key_of(&*self);
+        removal::remove(&self, &ctx, &key).await
+    }
+}

@@ -1,0 +1,30 @@
+//! Compares a rule with what NSX has of it.
+
+use std::sync::PoisonError;
+
+use serde_json::Value;
+use topology::{Change, Plan, UID_SCOPE};
+
+use super::dereference::References;
+use super::validate::Wanted;
+use crate::failure::Failure;
+
+pub(super) fn plan(references: &References, wanted: &Wanted) -> Result<Plan<Change>, Failure> {
+    let engine = references.ground.connected.nsx()?;
+    let intents = wanted.spec.intents();
+    // Whatever carries this object's tag and is not asked for any more goes: firewall rules of another
+    // mode, or the whole rule on a gateway that the network has left.
+    let tag = nsx::Tag::new(UID_SCOPE, &wanted.owner.uid);
+    let mut obsolete: Vec<(String, String)> = engine
+        .owned_with(&tag)
+        .into_iter()
+        .filter(|observed| intents.iter().all(|intent| intent.path != observed.path))
+        .map(|observed| (observed.path, observed.resource_type))
+        .collect();
+    let unused = {
+        let mut sharing = references.ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+        sharing.replace(&wanted.spec.rule_path(), &wanted.spec.shared_uses())
+    };
+    obsolete.extend(unused);
+    Ok(topology::nsx_plan(&intents, |path| engine.get(path).map(|observed| Value::clone(&observed.body)), &obsolete))
+}

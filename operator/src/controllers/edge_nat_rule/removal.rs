@@ -1,0 +1,61 @@
+//! Takes a rule away, and what only it used.
+
+use std::sync::PoisonError;
+
+use topology::UID_SCOPE;
+use vic_crds::{DeletionPolicy, EdgeNatRule, ManagementPolicy};
+
+use super::claim;
+use crate::context::Context;
+use crate::controllers::common::{ground, submit};
+use crate::failure::{DereferenceError, Failure};
+use crate::kind::ObjectKey;
+
+pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -> Result<(), Failure> {
+    if rule.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe {
+        return Ok(());
+    }
+    let ground = match ground(ctx, key, &rule.spec.site_ref) {
+        // Without its Site nothing of it can have been made, or can be found any more.
+        Err(DereferenceError::SiteMissing(_)) => return Ok(()),
+        other => other?,
+    };
+    let Some(engine) = &ground.connected.nsx else { return Ok(()) };
+    let owner = ctx.owner(key, rule.metadata.uid.as_deref().unwrap_or_default());
+    let own = engine.owned_with(&nsx::Tag::new(UID_SCOPE, &owner.uid));
+    let retain = rule.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
+    let mut changes: Vec<nsx::Change> = own.iter().map(|observed| if retain { kept(observed) } else { deleted(observed) }).collect();
+    let nat_rules = own.iter().filter(|observed| observed.resource_type == "PolicyNatRule");
+    let mut released = Vec::new();
+    if !retain {
+        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+        for observed in nat_rules {
+            let (unused, uses) = sharing.remove(&observed.path);
+            changes.extend(unused.into_iter().map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }));
+            released.push((observed.path.clone(), uses));
+        }
+    }
+    let outcome = submit(&ground.connected, changes).await;
+    if outcome.is_err() {
+        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+        for (user, uses) in released {
+            sharing.replace(&user, &uses);
+        }
+        return outcome;
+    }
+    claim::release(ctx, rule, &ground.site, &ground.connected);
+    Ok(())
+}
+
+fn deleted(observed: &nsx::Observed) -> nsx::Change {
+    nsx::Change::Delete { path: observed.path.clone(), resource_type: observed.resource_type.clone() }
+}
+
+/// The object as it is, without our tags.
+fn kept(observed: &nsx::Observed) -> nsx::Change {
+    nsx::Change::Put(nsx::Intent {
+        path: observed.path.clone(),
+        resource_type: observed.resource_type.clone(),
+        body: topology::without_tags(&observed.body),
+    })
+}

@@ -1,0 +1,157 @@
+//! Turns a rule's spec into one that can be written: granted, and with its addresses where they belong.
+
+use ipnet::Ipv4Net;
+use topology::{Grants, NatAction, NatFirewall, NatProtocol, NatSpec, Owner, Ports};
+use vic_crds::{AddressOrCidr, EdgeNatRule, Firewall, FirewallMatch, FirewallMode, Logging, Protocol};
+
+use super::dereference::References;
+use crate::context::Context;
+use crate::controllers::common::network;
+use crate::failure::{Failure, ValidateError};
+use crate::kind::ObjectKey;
+
+/// Priority of a rule that names none.
+const DEFAULT_PRIORITY: u32 = 500;
+
+/// A rule as it shall be.
+pub(super) struct Wanted {
+    pub(super) owner: Owner,
+    pub(super) spec: NatSpec,
+    /// When the rule was declared, RFC 3339: the older of two claims holds.
+    pub(super) created: String,
+}
+
+pub(super) fn validate(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey, references: &References) -> Result<Wanted, Failure> {
+    let grants = references.ground.grants(ctx, &key.namespace)?;
+    let uid = rule.metadata.uid.clone().unwrap_or_default();
+    let owner = ctx.owner(key, &uid);
+    let external = external(rule)?;
+    let internal = internal(rule, references)?;
+    let firewall = rule.spec.firewall.as_ref().map_or(NatFirewall::Unmanaged, firewall);
+    check_grants(rule, key, references, &grants, external)?;
+    let spec = NatSpec {
+        owner: owner.clone(),
+        gateway_path: references.gateway.clone(),
+        action: action(rule),
+        protocol: protocol(rule),
+        external,
+        external_ports: ports(rule)?,
+        internal,
+        internal_port: rule.spec.internal.as_ref().and_then(|side| side.port).map(port).transpose()?,
+        remote: rule.spec.remote.as_ref().map(|remote| read("spec.remote.cidr", &remote.cidr)).transpose()?,
+        priority: rule.spec.priority.and_then(|priority| u32::try_from(priority).ok()).unwrap_or(DEFAULT_PRIORITY),
+        logging: rule.spec.logging.unwrap_or_default() == Logging::Enabled,
+        firewall,
+    };
+    check_shape(&spec)?;
+    let created = rule.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default();
+    Ok(Wanted { owner, spec, created })
+}
+
+fn invalid(field: &str, rule: impl Into<String>) -> ValidateError {
+    ValidateError::Invalid { field: field.to_owned(), rule: rule.into() }
+}
+
+fn read(field: &str, text: &AddressOrCidr) -> Result<Ipv4Net, ValidateError> {
+    network(text).ok_or_else(|| invalid(field, "must be an IPv4 address or network"))
+}
+
+fn external(rule: &EdgeNatRule) -> Result<Option<Ipv4Net>, ValidateError> {
+    rule.spec.external.as_ref().map(|side| read("spec.external.address", &side.address)).transpose()
+}
+
+/// The internal side; it must lie on the network it names.
+fn internal(rule: &EdgeNatRule, references: &References) -> Result<Option<Ipv4Net>, ValidateError> {
+    const FIELD: &str = "spec.internal.address";
+    let (Some(side), Some(facts)) = (&rule.spec.internal, &references.network) else { return Ok(None) };
+    let subnet = facts.subnet.as_ref().ok_or_else(|| {
+        invalid("spec.internal.networkRef", format!("ContainerNetwork {} has no subnet", &*side.network_ref.name))
+    })?;
+    let Some(text) = &side.address else { return Ok(Some(subnet.net)) };
+    let address = read(FIELD, text)?;
+    if subnet.net.contains(&address) {
+        return Ok(Some(address));
+    }
+    Err(ValidateError::AddressOutsideNetwork {
+        field: FIELD,
+        address: text.to_string(),
+        network: side.network_ref.name.to_string(),
+        subnets: subnet.net.to_string(),
+    })
+}
+
+fn check_grants(
+    rule: &EdgeNatRule,
+    key: &ObjectKey,
+    references: &References,
+    grants: &Grants,
+    external: Option<Ipv4Net>,
+) -> Result<(), ValidateError> {
+    let refuse = |what: String| Err(references.ground.refuse(&key.namespace, what));
+    if !grants.allows_gateway(&references.gateway_label) {
+        return refuse(format!("gateway {}", references.gateway_label));
+    }
+    if let Some(net) = external.filter(|net| !grants.allows_external(net)) {
+        return refuse(format!("external address {}", topology::address_text(&net)));
+    }
+    let bypass = rule.spec.firewall.as_ref().is_some_and(|firewall| firewall.mode == FirewallMode::Bypass);
+    if bypass && !grants.firewall_bypass {
+        return refuse("firewall mode Bypass".to_owned());
+    }
+    Ok(())
+}
+
+/// What NSX refuses, said before and with the field's name.
+fn check_shape(spec: &NatSpec) -> Result<(), ValidateError> {
+    match (spec.action, spec.external, spec.internal) {
+        (NatAction::Reflexive, Some(external), Some(internal)) if external.prefix_len() != internal.prefix_len() => {
+            Err(invalid("spec.internal.address", "must be as large as spec.external.address for Reflexive"))
+        }
+        (NatAction::Dnat, Some(external), _) if external.prefix_len() != 32 && spec.external_ports.is_some() => {
+            Err(invalid("spec.external.address", "must be a single address where ports are translated"))
+        }
+        _ => topology::check_ports(spec).map_err(|rule| invalid("spec.internal.port", rule)),
+    }
+}
+
+fn action(rule: &EdgeNatRule) -> NatAction {
+    match rule.spec.action {
+        vic_crds::NatAction::Dnat => NatAction::Dnat,
+        vic_crds::NatAction::Snat => NatAction::Snat,
+        vic_crds::NatAction::Reflexive => NatAction::Reflexive,
+        vic_crds::NatAction::NoDnat => NatAction::NoDnat,
+        vic_crds::NatAction::NoSnat => NatAction::NoSnat,
+    }
+}
+
+fn protocol(rule: &EdgeNatRule) -> NatProtocol {
+    match rule.spec.protocol.unwrap_or_default() {
+        Protocol::Tcp => NatProtocol::Tcp,
+        Protocol::Udp => NatProtocol::Udp,
+        Protocol::Icmp => NatProtocol::Icmp,
+        Protocol::Any => NatProtocol::Any,
+    }
+}
+
+fn port(number: i32) -> Result<u16, ValidateError> {
+    u16::try_from(number).map_err(|_| invalid("spec.internal.port", "must be between 1 and 65535"))
+}
+
+fn ports(rule: &EdgeNatRule) -> Result<Option<Ports>, ValidateError> {
+    let Some(side) = &rule.spec.external else { return Ok(None) };
+    let Some(first) = side.port else { return Ok(None) };
+    let first = port(first)?;
+    let last = side.end_port.map(port).transpose()?.unwrap_or(first);
+    Ok(Some(Ports { first, last }))
+}
+
+fn firewall(firewall: &Firewall) -> NatFirewall {
+    let sources = firewall.allow_from.iter().filter_map(|source| network(&source.cidr)).collect();
+    let internal = firewall.matching.unwrap_or_default() == FirewallMatch::InternalAddress;
+    match firewall.mode {
+        FirewallMode::Exclusive => NatFirewall::Exclusive { sources, internal },
+        FirewallMode::Additive => NatFirewall::Additive { sources, internal },
+        FirewallMode::Unmanaged => NatFirewall::Unmanaged,
+        FirewallMode::Bypass => NatFirewall::Bypass,
+    }
+}

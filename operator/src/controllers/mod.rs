@@ -1,0 +1,165 @@
+//! The controllers: watches, queues and the order in which they start and stop.
+
+use std::sync::Arc;
+
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Controller, WatchStreamExt, controller, watcher};
+use kube::{Client, ResourceExt};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{Context, Stores};
+use crate::facts::Facts;
+use crate::kind::{Kind, ObjectKey};
+use crate::kube_io::Reachable;
+use crate::metrics::Metrics;
+use crate::runner::{self, Declared};
+use crate::settings::{CONCURRENCY, FIELD_MANAGER, KUBE_WRITES, Settings};
+use crate::sites::Sites;
+use crate::tracker::Tracker;
+use crate::wake::{Topic, Wake};
+
+mod common;
+pub mod container_network;
+pub mod edge_nat_rule;
+pub mod site;
+pub mod virtual_container_host;
+
+/// Runs every controller until `shutdown`, then drains what is under way and logs out everywhere.
+pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shutdown: CancellationToken) {
+    let (wake, mut queues) = Wake::new();
+    let wake = Arc::new(wake);
+    let mut queue = |kind| queues.remove(&kind).unwrap_or_else(|| futures::channel::mpsc::unbounded().1);
+    let (sites, site_store) = controller_of(&client, queue(Kind::Site), &shutdown);
+    let (networks, network_store) = controller_of(&client, queue(Kind::ContainerNetwork), &shutdown);
+    let (hosts, host_store) = controller_of(&client, queue(Kind::VirtualContainerHost), &shutdown);
+    let (rules, rule_store) = controller_of(&client, queue(Kind::EdgeNatRule), &shutdown);
+    let (namespace_store, namespaces) = watch_namespaces(&client);
+    let stores = Stores {
+        sites: site_store,
+        networks: network_store,
+        hosts: host_store,
+        rules: rule_store,
+        namespaces: namespace_store,
+    };
+    let references = watch_references(&client, &settings.namespace, wake.clone());
+    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
+    let ctx = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        settings,
+        stores,
+        sites: Sites::default(),
+        facts: Facts::default(),
+        wake,
+        tracker: Tracker::default(),
+        metrics,
+        kube_writes: Semaphore::new(KUBE_WRITES),
+    });
+    let background = shutdown.clone();
+    tokio::spawn(background.run_until_cancelled_owned(async move {
+        futures::join!(namespaces, references);
+    }));
+    tokio::spawn(announce(ctx.clone()));
+    futures::join!(
+        drive(sites, ctx.clone()),
+        drive(networks, ctx.clone()),
+        drive(hosts, ctx.clone()),
+        drive(rules, ctx.clone()),
+    );
+    for connected in ctx.sites.connections() {
+        connected.disconnect().await;
+    }
+}
+
+/// Tells that the process works once every cache is filled.
+async fn announce(ctx: Arc<Context>) {
+    let stores = &ctx.stores;
+    let filled = futures::join!(
+        stores.sites.wait_until_ready(),
+        stores.networks.wait_until_ready(),
+        stores.hosts.wait_until_ready(),
+        stores.rules.wait_until_ready(),
+        stores.namespaces.wait_until_ready(),
+    );
+    if matches!(filled, (Ok(()), Ok(()), Ok(()), Ok(()), Ok(()))) {
+        ctx.metrics.set_ready();
+    }
+}
+
+fn controller_of<K: Declared>(
+    client: &Client,
+    queue: UnboundedReceiver<ObjectKey>,
+    shutdown: &CancellationToken,
+) -> (Controller<K>, Store<K>)
+where
+    K: Reachable,
+{
+    let (reader, writer) = reflector::store();
+    let stream = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects();
+    let woken = queue.map(|key| {
+        let reference = ObjectRef::new(&key.name);
+        if key.namespace.is_empty() { reference } else { reference.within(&key.namespace) }
+    });
+    let controller = Controller::for_stream(stream, reader.clone())
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(woken)
+        .graceful_shutdown_on(shutdown.clone().cancelled_owned());
+    (controller, reader)
+}
+
+async fn drive<K: Declared>(controller: Controller<K>, ctx: Arc<Context>) {
+    controller
+        .run(runner::reconcile::<K>, |_, never, _| match *never {}, ctx)
+        .for_each(|result| async move {
+            match result {
+                // An object that is gone from the cache before its turn came has nothing left to do.
+                Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+                Err(error) => tracing::warn!(kind = K::KIND.name(), %error, "the watch was interrupted"),
+            }
+        })
+        .await;
+}
+
+fn watch_namespaces(client: &Client) -> (Store<PartialObjectMeta<Namespace>>, impl Future<Output = ()> + Send + use<>) {
+    let (reader, writer) = reflector::store();
+    let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
+    let stream = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects();
+    (reader, drain(stream))
+}
+
+async fn drain<T>(stream: impl Stream<Item = Result<T, watcher::Error>> + Send) {
+    let mut stream = std::pin::pin!(stream);
+    while let Some(event) = stream.next().await {
+        if let Err(error) = event {
+            tracing::debug!(%error, "a watch was interrupted");
+        }
+    }
+}
+
+/// A new Secret or ConfigMap in the operator's namespace reconciles the Sites that name it.
+async fn watch_references(client: &Client, namespace: &str, wake: Arc<Wake>) {
+    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), namespace);
+    let config_maps = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), namespace);
+    let tell = |kind: &'static str| {
+        let wake = wake.clone();
+        move |name: String| wake.changed(&Topic::Reference(format!("{kind}/{name}")))
+    };
+    let secrets = watcher(secrets, watcher::Config::default()).default_backoff().touched_objects().map_ok(|o| o.name_any());
+    let config_maps =
+        watcher(config_maps, watcher::Config::default()).default_backoff().touched_objects().map_ok(|o| o.name_any());
+    futures::join!(drain(secrets.map_ok(tell("Secret"))), drain(config_maps.map_ok(tell("ConfigMap"))));
+}

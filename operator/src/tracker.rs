@@ -1,0 +1,121 @@
+//! What the process remembers of each object between reconciles: attempts, since when it is where it
+//! is, and the status it wrote last. All of it may be lost.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use crate::kind::ObjectKey;
+
+/// First and longest back-off of what passes by itself.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
+
+/// What is remembered of every object.
+#[derive(Default)]
+pub struct Tracker {
+    objects: Mutex<HashMap<ObjectKey, Memory>>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    uid: String,
+    reason: &'static str,
+    since: Instant,
+    attempts: u32,
+    written: Option<serde_json::Value>,
+}
+
+/// Where an object stands after a reconcile.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Reconciles in a row that ended with the same reason.
+    pub attempts: u32,
+    /// How long it has been so.
+    pub age: Duration,
+    /// Whether the reason differs from that of the reconcile before.
+    pub changed: bool,
+}
+
+impl Tracker {
+    /// Notes how a reconcile of `key` ended.
+    pub fn note(&self, key: &ObjectKey, uid: &str, reason: &'static str) -> Standing {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Memory { uid: uid.to_owned(), reason: "", since: Instant::now(), attempts: 0, written: None };
+        let memory = objects.entry(key.clone()).or_insert_with(fresh);
+        if memory.uid != uid {
+            *memory = fresh();
+        }
+        let changed = memory.reason != reason;
+        if changed {
+            memory.reason = reason;
+            memory.since = Instant::now();
+            memory.attempts = 0;
+        }
+        memory.attempts = memory.attempts.saturating_add(1);
+        Standing { attempts: memory.attempts, age: memory.since.elapsed(), changed }
+    }
+
+    /// The status last written for this very object, newer than any cache.
+    #[must_use]
+    pub fn written(&self, key: &ObjectKey, uid: &str) -> Option<serde_json::Value> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.get(key).filter(|memory| memory.uid == uid).and_then(|memory| memory.written.clone())
+    }
+
+    /// A status was written; `None` where it is not known what the server holds now.
+    pub fn wrote(&self, key: &ObjectKey, status: Option<serde_json::Value>) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = objects.get_mut(key) {
+            memory.written = status;
+        }
+    }
+
+    /// The object is gone.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// How long to wait before attempt `attempts + 1`: doubling, with a quarter of jitter.
+#[must_use]
+pub fn backoff(attempts: u32) -> Duration {
+    let (first, longest) = BACKOFF;
+    let doubled = first.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1).min(16)).unwrap_or(u32::MAX));
+    doubled.min(longest).mul_f64(rand::rng().random_range(0.75..1.25))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Kind;
+
+    #[test]
+    fn attempts_count_while_the_reason_stays() {
+        let tracker = Tracker::default();
+        let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
+        assert!(tracker.note(&key, "1", "Conflict").changed);
+        assert_eq!(tracker.note(&key, "1", "Conflict").attempts, 2);
+        let next = tracker.note(&key, "1", "Ready");
+        assert!(next.changed && next.attempts == 1);
+    }
+
+    #[test]
+    fn a_new_object_of_the_same_name_inherits_nothing() {
+        let tracker = Tracker::default();
+        let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
+        tracker.note(&key, "1", "Ready");
+        tracker.wrote(&key, Some(serde_json::json!({})));
+        assert!(tracker.written(&key, "1").is_some());
+        assert!(tracker.written(&key, "2").is_none());
+        assert!(tracker.note(&key, "2", "Ready").changed);
+    }
+
+    #[test]
+    fn back_off_grows_and_is_bounded() {
+        assert!(backoff(1) < Duration::from_millis(350));
+        assert!(backoff(4) > backoff(1));
+        assert!((1..200).all(|attempts| backoff(attempts) <= Duration::from_secs(75)));
+    }
+}

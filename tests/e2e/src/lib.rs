@@ -1,0 +1,3 @@
+//! What the scenario tests share.
+
+pub mod rules;
