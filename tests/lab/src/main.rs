@@ -127,6 +127,7 @@ async fn stay() -> Result<ExitCode> {
     println!("{}", drawing::probes(&run.report.probes));
     complain(&run.report);
     println!("export KUBECONFIG={}", lab.cluster.kubeconfig().display());
+    println!("alias kubectl={}", lab.tool(Tool::Kubectl).display());
     println!("\nLook around (kubectl get vic -A), edit, delete. Ctrl-C ends the laboratory.");
     Err(lab.died().await)
 }

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 const IDENTITIES: [&str; 7] = ["path", "moref", "external_id", "id", "key", "name", "user"];
 
 /// Fields that change by being looked at or by time alone.
-const VOLATILE: [&str; 5] = [
+const VOLATILE: [&str; 6] = [
     "_revision",
     "_last_modified_time",
     "_last_modified_user",
     "config_version",
+    "changeVersion",
     "login",
 ];
 
