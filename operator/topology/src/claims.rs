@@ -1,0 +1,142 @@
+//! What a NAT rule claims on a gateway, and whether two claims clash.
+
+use std::fmt;
+
+use ipnet::Ipv4Net;
+use serde_json::Value;
+
+use crate::addresses::{address_text, overlap};
+use crate::nat::{NatProtocol, Ports};
+
+/// A claim: traffic in one direction, by address, protocol, ports and peer, at one priority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The gateway's policy path.
+    pub gateway: String,
+    /// Traffic from outside (by its destination), or from inside (by its source).
+    pub inbound: bool,
+    /// The address; absent, every address.
+    pub address: Option<Ipv4Net>,
+    /// The protocol.
+    pub protocol: NatProtocol,
+    /// The ports; absent, every port.
+    pub ports: Option<Ports>,
+    /// The peer; absent, every peer.
+    pub remote: Option<Ipv4Net>,
+    /// The priority; rules of different priority stand side by side, in order.
+    pub priority: u32,
+}
+
+impl Claim {
+    /// Whether some traffic falls under both, with nothing to say which rule comes first.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.gateway == other.gateway
+            && self.inbound == other.inbound
+            && self.priority == other.priority
+            && meet(self.address.as_ref(), other.address.as_ref(), overlap)
+            && meet(self.remote.as_ref(), other.remote.as_ref(), overlap)
+            && (self.protocol == other.protocol
+                || self.protocol == NatProtocol::Any
+                || other.protocol == NatProtocol::Any)
+            && meet(self.ports.as_ref(), other.ports.as_ref(), |one, two| {
+                one.first <= two.last && two.first <= one.last
+            })
+    }
+
+    /// What a rule in NSX claims, whoever made it; `service` looks a Service up by its path. A service that
+    /// is not known is read as every protocol and port: better a conflict too many than one too few.
+    #[must_use]
+    pub fn from_nat_rule(
+        gateway: &str,
+        body: &Value,
+        service: impl Fn(&str) -> Option<Value>,
+    ) -> Option<Self> {
+        let text = |field: &str| body.get(field).and_then(Value::as_str);
+        if body.get("enabled").and_then(Value::as_bool) == Some(false) {
+            return None;
+        }
+        let (inbound, address, remote) = match text("action")? {
+            "DNAT" | "NO_DNAT" => (true, text("destination_network"), text("source_network")),
+            "REFLEXIVE" => (true, text("translated_network"), None),
+            "SNAT" | "NO_SNAT" => (false, text("source_network"), text("destination_network")),
+            _ => return None,
+        };
+        let (protocol, service_ports) = text("service")
+            .and_then(service)
+            .map_or((NatProtocol::Any, None), |body| read_service(&body));
+        let ports = text("translated_ports").and_then(Ports::parse).or(service_ports);
+        Some(Self {
+            gateway: gateway.to_owned(),
+            inbound,
+            address: address.and_then(network),
+            protocol,
+            ports,
+            remote: remote.and_then(network),
+            priority: body
+                .get("sequence_number")
+                .and_then(Value::as_u64)
+                .and_then(|n| n.try_into().ok())
+                .unwrap_or(0),
+        })
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self
+            .address
+            .as_ref()
+            .map_or_else(|| "any address".to_owned(), address_text);
+        let ports = self
+            .ports
+            .map(|ports| format!(":{}", ports.text()))
+            .unwrap_or_default();
+        write!(f, "{address}{ports}{}", self.protocol.suffix())
+    }
+}
+
+/// Two limits meet where either is absent, or both have something in common.
+fn meet<T>(one: Option<&T>, other: Option<&T>, common: impl Fn(&T, &T) -> bool) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => common(one, other),
+        _ => true,
+    }
+}
+
+/// NSX allows lists of addresses; the widest reading of what we cannot hold is "every address".
+fn network(text: &str) -> Option<Ipv4Net> {
+    text.parse::<Ipv4Net>()
+        .ok()
+        .or_else(|| text.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from))
+}
+
+fn read_service(body: &Value) -> (NatProtocol, Option<Ports>) {
+    let Some([entry]) = body
+        .get("service_entries")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    else {
+        return (NatProtocol::Any, None);
+    };
+    let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
+    let protocol = match (text("resource_type"), text("l4_protocol")) {
+        ("L4PortSetServiceEntry", "TCP") => NatProtocol::Tcp,
+        ("L4PortSetServiceEntry", "UDP") => NatProtocol::Udp,
+        ("ICMPTypeServiceEntry", _) => NatProtocol::Icmp,
+        _ => NatProtocol::Any,
+    };
+    let ports = match entry
+        .get("destination_ports")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    {
+        Some([port]) => port.as_str().and_then(Ports::parse),
+        _ => None,
+    };
+    (protocol, ports)
+}
+
+#[cfg(test)]
+#[path = "claims_tests.rs"]
+mod tests;

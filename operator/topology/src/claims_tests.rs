@@ -1,0 +1,142 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn claim(address: &str, ports: Option<(u16, u16)>) -> Claim {
+    Claim {
+        gateway: "/infra/tier-1s/edge".into(),
+        inbound: true,
+        address: Some(address.parse().unwrap()),
+        protocol: NatProtocol::Tcp,
+        ports: ports.map(|(first, last)| Ports { first, last }),
+        remote: None,
+        priority: 500,
+    }
+}
+
+#[test]
+fn claims_clash_where_traffic_falls_under_both() {
+    let base = claim("203.0.113.10/32", Some((80, 80)));
+    let cases = [
+        ("the same", base.clone(), true),
+        ("another port", claim("203.0.113.10/32", Some((81, 81))), false),
+        (
+            "a range around it",
+            claim("203.0.113.10/32", Some((70, 90))),
+            true,
+        ),
+        ("every port", claim("203.0.113.10/32", None), true),
+        ("another address", claim("203.0.113.11/32", Some((80, 80))), false),
+        (
+            "a network around it",
+            claim("203.0.113.0/24", Some((80, 80))),
+            true,
+        ),
+        (
+            "another protocol",
+            Claim {
+                protocol: NatProtocol::Udp,
+                ..base.clone()
+            },
+            false,
+        ),
+        (
+            "every protocol",
+            Claim {
+                protocol: NatProtocol::Any,
+                ..base.clone()
+            },
+            true,
+        ),
+        (
+            "another priority",
+            Claim {
+                priority: 400,
+                ..base.clone()
+            },
+            false,
+        ),
+        (
+            "one peer of all",
+            Claim {
+                remote: Some("198.51.100.0/24".parse().unwrap()),
+                ..base.clone()
+            },
+            true,
+        ),
+        (
+            "the other direction",
+            Claim {
+                inbound: false,
+                ..base.clone()
+            },
+            false,
+        ),
+        (
+            "another gateway",
+            Claim {
+                gateway: "/infra/tier-1s/other".into(),
+                ..base.clone()
+            },
+            false,
+        ),
+    ];
+    for (name, other, expected) in cases {
+        assert_eq!(base.overlaps(&other), expected, "{name}");
+    }
+    let peer = |text: &str| Claim {
+        remote: Some(text.parse().unwrap()),
+        ..base.clone()
+    };
+    assert!(!peer("198.51.100.0/24").overlaps(&peer("192.0.2.0/24")));
+}
+
+#[test]
+fn a_foreign_rule_is_read_as_what_it_publishes() {
+    let service = |_: &str| {
+        Some(
+            json!({"service_entries": [{"resource_type": "L4PortSetServiceEntry", "l4_protocol": "TCP", "destination_ports": ["80"]}]}),
+        )
+    };
+    let rule = json!({"action": "DNAT", "destination_network": "203.0.113.10", "translated_network": "10.0.0.1",
+        "service": "/infra/services/x", "translated_ports": "8080", "sequence_number": 500});
+    let read = Claim::from_nat_rule("/infra/tier-1s/edge", &rule, service).unwrap();
+    assert_eq!(read, claim("203.0.113.10/32", Some((8080, 8080))));
+    assert_eq!(read.to_string(), "203.0.113.10:8080/TCP");
+    let unknown = Claim::from_nat_rule("/infra/tier-1s/edge", &rule, |_| None).unwrap();
+    assert_eq!(unknown.protocol, NatProtocol::Any);
+    let disabled = json!({"action": "DNAT", "destination_network": "203.0.113.10", "enabled": false});
+    assert_eq!(Claim::from_nat_rule("/g", &disabled, |_| None), None);
+}
+
+fn any_claim() -> impl Strategy<Value = Claim> {
+    let protocol = prop::sample::select(vec![NatProtocol::Tcp, NatProtocol::Udp, NatProtocol::Any]);
+    (
+        0_u8..3,
+        protocol,
+        prop::option::of((0_u16..6, 0_u16..3)),
+        any::<bool>(),
+        0_u32..2,
+    )
+        .prop_map(|(host, protocol, ports, inbound, priority)| Claim {
+            gateway: "/g".into(),
+            inbound,
+            address: (host > 0).then(|| format!("203.0.113.{host}/32").parse().unwrap()),
+            protocol,
+            ports: ports.map(|(first, more)| Ports {
+                first,
+                last: first + more,
+            }),
+            remote: None,
+            priority,
+        })
+}
+
+proptest! {
+    #[test]
+    fn clashing_is_mutual(one in any_claim(), other in any_claim()) {
+        prop_assert_eq!(one.overlaps(&other), other.overlaps(&one));
+        prop_assert!(one.overlaps(&one));
+    }
+}

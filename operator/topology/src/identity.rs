@@ -1,0 +1,238 @@
+//! Who an object outside belongs to, and what it is called there.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// Scope of the tag that names the instance.
+pub const INSTANCE_SCOPE: &str = "vic-operator/instance";
+/// Scope of the tag that names the kind.
+pub const KIND_SCOPE: &str = "vic-operator/kind";
+/// Scope of the tag that names the namespace.
+pub const NAMESPACE_SCOPE: &str = "vic-operator/namespace";
+/// Scope of the tag that names the object.
+pub const NAME_SCOPE: &str = "vic-operator/name";
+/// Scope of the tag that carries the object's UID.
+pub const UID_SCOPE: &str = "vic-operator/uid";
+
+const MARK: &str = "vic-operator";
+
+/// An object of Kubernetes, as things outside name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// Which operator's.
+    pub instance: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID: another one means another object of the same name.
+    pub uid: String,
+}
+
+impl Owner {
+    /// The id outside: the same for an object that is restored or created again, so that it is found.
+    #[must_use]
+    pub fn external_id(&self) -> String {
+        hashed(&[&self.instance, &self.kind, &self.namespace, &self.name])
+    }
+
+    /// The tags of an object in NSX.
+    #[must_use]
+    pub fn tags(&self) -> Value {
+        json!([
+            {"scope": INSTANCE_SCOPE, "tag": self.instance},
+            {"scope": KIND_SCOPE, "tag": self.kind},
+            {"scope": NAMESPACE_SCOPE, "tag": self.namespace},
+            {"scope": NAME_SCOPE, "tag": self.name},
+            {"scope": UID_SCOPE, "tag": self.uid},
+        ])
+    }
+
+    /// One line for a description, a custom attribute or an extraConfig value in vSphere.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        format!(
+            "{MARK}:{}:{}:{}/{}:{}",
+            self.instance, self.kind, self.namespace, self.name, self.uid
+        )
+    }
+
+    /// Reads a mark; `None` for any other text.
+    #[must_use]
+    pub fn from_mark(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let (head, instance, kind, object, uid) = (
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+        );
+        let (namespace, name) = object.split_once('/')?;
+        let whole = head == MARK && parts.next().is_none() && !instance.is_empty() && !name.is_empty();
+        whole.then(|| Self {
+            instance: instance.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+        })
+    }
+
+    /// Whether both speak of the same declaration, whatever its UID.
+    #[must_use]
+    pub fn is_same_object(&self, other: &Self) -> bool {
+        (&self.instance, &self.kind, &self.namespace, &self.name)
+            == (&other.instance, &other.kind, &other.namespace, &other.name)
+    }
+}
+
+/// The owner that an object in NSX names by its tags.
+#[must_use]
+pub fn owner_of(body: &Value) -> Option<Owner> {
+    let tag = |scope: &str| {
+        let tags = body.get("tags")?.as_array()?;
+        let found = tags
+            .iter()
+            .find(|tag| tag.get("scope").and_then(Value::as_str) == Some(scope))?;
+        Some(
+            found
+                .get("tag")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    };
+    Some(Owner {
+        instance: tag(INSTANCE_SCOPE)?,
+        kind: tag(KIND_SCOPE)?,
+        namespace: tag(NAMESPACE_SCOPE)?,
+        name: tag(NAME_SCOPE)?,
+        uid: tag(UID_SCOPE)?,
+    })
+}
+
+/// Tags of an object that several objects of an instance share.
+#[must_use]
+pub fn shared_tags(instance: &str, kind: &str) -> Value {
+    json!([{"scope": INSTANCE_SCOPE, "tag": instance}, {"scope": KIND_SCOPE, "tag": kind}])
+}
+
+/// Id of a shared object: the same content has the same id.
+#[must_use]
+pub fn shared_id(instance: &str, kind: &str, content: &str) -> String {
+    hashed(&[instance, "shared", kind, content])
+}
+
+/// An object's body as it may be written back, without our tags.
+#[must_use]
+pub fn without_tags(body: &Value) -> Map<String, Value> {
+    const READ_ONLY: [&str; 13] = [
+        "path",
+        "parent_path",
+        "relative_path",
+        "unique_id",
+        "realization_id",
+        "owner_id",
+        "remote_path",
+        "origin_site_id",
+        "overridden",
+        "marked_for_delete",
+        "type",
+        "status",
+        "rule_id",
+    ];
+    let mut kept = body.as_object().cloned().unwrap_or_default();
+    kept.retain(|field, _| !field.starts_with('_') && !READ_ONLY.contains(&field.as_str()));
+    if let Some(tags) = kept.get_mut("tags").and_then(Value::as_array_mut) {
+        tags.retain(|tag| {
+            !tag.get("scope")
+                .and_then(Value::as_str)
+                .is_some_and(|scope| scope.starts_with("vic-operator/"))
+        });
+    }
+    kept
+}
+
+fn hashed(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length keeps ("a", "bc") apart from ("ab", "c").
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hex: String = hash
+        .finalize()
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("vic-{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn owner(name: &str, uid: &str) -> Owner {
+        Owner {
+            instance: "i".into(),
+            kind: "EdgeNatRule".into(),
+            namespace: "containers".into(),
+            name: name.into(),
+            uid: uid.into(),
+        }
+    }
+
+    #[test]
+    fn an_id_depends_on_the_declaration_and_not_on_its_uid() {
+        assert_eq!(
+            owner("nginx", "1").external_id(),
+            owner("nginx", "2").external_id()
+        );
+        assert_ne!(
+            owner("nginx", "1").external_id(),
+            owner("nginy", "1").external_id()
+        );
+        assert_ne!(hashed(&["a", "bc"]), hashed(&["ab", "c"]));
+    }
+
+    #[test]
+    fn foreign_texts_are_no_marks() {
+        for text in [
+            "",
+            "vic-operator",
+            "vic-operator:i:k:n/a",
+            "other:i:k:n/a:u",
+            "vic-operator:i:k:n/a:u:x",
+            "vic-operator::k:n/a:u",
+        ] {
+            assert_eq!(Owner::from_mark(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_loses_our_tags_and_what_nsx_alone_may_write() {
+        let body = json!({"id": "x", "path": "/infra/x", "_revision": 3, "description": "d",
+            "tags": [{"scope": "vic-operator/uid", "tag": "u"}, {"scope": "team", "tag": "a"}]});
+        assert_eq!(
+            Value::Object(without_tags(&body)),
+            json!({"id": "x", "description": "d", "tags": [{"scope": "team", "tag": "a"}]})
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn marks_and_tags_are_read_back(name in "[a-z][a-z0-9.-]{0,40}", namespace in "[a-z][a-z0-9-]{0,20}", uid in "[0-9a-f-]{8,36}") {
+            let owner = Owner { namespace, ..owner(&name, &uid) };
+            prop_assert_eq!(Owner::from_mark(&owner.mark()), Some(owner.clone()));
+            prop_assert_eq!(owner_of(&json!({"tags": owner.tags()})), Some(owner.clone()));
+            let id = owner.external_id();
+            prop_assert!(id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What should exist outside and how it differs from what does: pure, without I/O, time or threads.
+
+pub mod addresses;
+pub mod claims;
+pub mod diff;
+pub mod identity;
+pub mod intent;
+pub mod nat;
+pub mod plan;
+pub mod segment;
+pub mod sharing;
+pub mod tenancy;
+
+pub use addresses::{Range, RangeError, address_text, interface, overlap};
+pub use claims::Claim;
+pub use diff::{Difference, differences};
+pub use identity::*;
+pub use intent::{Change, Intent};
+pub use nat::{NatAction, NatFirewall, NatProtocol, NatSpec, Ports, check_ports};
+pub use plan::{Plan, Step, Verb, nsx_plan};
+pub use segment::{DhcpSpec, SegmentSpec, SubnetSpec, dhcp_profile, ranges_in_effect, segment_path};
+pub use sharing::{Shared, Sharing};
+pub use tenancy::Grants;

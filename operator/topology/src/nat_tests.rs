@@ -1,0 +1,256 @@
+use serde_json::json;
+
+use super::*;
+use crate::claims::Claim;
+
+fn net(text: &str) -> Ipv4Net {
+    text.parse().unwrap()
+}
+
+fn rule(action: NatAction) -> NatSpec {
+    let inbound = matches!(action, NatAction::Dnat | NatAction::Reflexive);
+    NatSpec {
+        owner: Owner {
+            instance: "i".into(),
+            kind: "EdgeNatRule".into(),
+            namespace: "containers".into(),
+            name: "nginx".into(),
+            uid: "u".into(),
+        },
+        gateway_path: "/infra/tier-1s/edge".into(),
+        action,
+        protocol: NatProtocol::Tcp,
+        external: (action != NatAction::NoSnat).then(|| net("203.0.113.10/32")),
+        external_ports: (action == NatAction::Dnat).then_some(Ports {
+            first: 8080,
+            last: 8080,
+        }),
+        internal: (action != NatAction::NoDnat).then(|| net("10.30.0.12/32")),
+        internal_port: (action == NatAction::Dnat).then_some(80),
+        remote: None,
+        priority: 500,
+        logging: false,
+        firewall: if inbound {
+            NatFirewall::Exclusive {
+                sources: vec![net("0.0.0.0/0")],
+                internal: false,
+            }
+        } else {
+            NatFirewall::Unmanaged
+        },
+    }
+}
+
+fn body(spec: &NatSpec, kind: &str) -> Vec<Value> {
+    spec.intents()
+        .into_iter()
+        .filter(|intent| intent.resource_type == kind)
+        .map(|intent| Value::Object(intent.body))
+        .collect()
+}
+
+const ACTIONS: [NatAction; 5] = [
+    NatAction::Dnat,
+    NatAction::Snat,
+    NatAction::Reflexive,
+    NatAction::NoDnat,
+    NatAction::NoSnat,
+];
+
+#[test]
+fn the_service_names_the_translated_port_and_translated_ports_the_matched_one() {
+    let spec = rule(NatAction::Dnat);
+    let [nat] = body(&spec, "PolicyNatRule").try_into().unwrap();
+    assert_eq!(nat["translated_ports"], json!("8080"));
+    let [service] = body(&spec, "Service").try_into().unwrap();
+    assert_eq!(service["service_entries"][0]["destination_ports"], json!(["80"]));
+    assert_eq!(
+        nat["service"],
+        json!(spec.intents()[0].path),
+        "what is referred to comes first"
+    );
+}
+
+/// Mandatory and forbidden networks of each action, as NSX's table has them.
+#[test]
+fn each_action_names_the_networks_nsx_demands() {
+    let table = [
+        (NatAction::Dnat, [false, true, true]),
+        (NatAction::Snat, [true, false, true]),
+        (NatAction::Reflexive, [true, false, true]),
+        (NatAction::NoDnat, [false, true, false]),
+        (NatAction::NoSnat, [true, false, false]),
+    ];
+    for (action, expected) in table {
+        let [nat] = body(&rule(action), "PolicyNatRule").try_into().unwrap();
+        let there = ["source_network", "destination_network", "translated_network"]
+            .map(|field| nat.get(field).is_some());
+        assert_eq!(there, expected, "{action:?}");
+        let matched = nat.get("firewall_match").is_some();
+        assert_eq!(
+            matched,
+            !matches!(action, NatAction::NoDnat | NatAction::NoSnat),
+            "{action:?}"
+        );
+        assert_eq!(nat["sequence_number"], json!(500));
+    }
+}
+
+#[test]
+fn a_remote_peer_limits_the_side_it_stands_on() {
+    let remote = Some(net("198.51.100.0/24"));
+    let [dnat] = body(
+        &NatSpec {
+            remote,
+            ..rule(NatAction::Dnat)
+        },
+        "PolicyNatRule",
+    )
+    .try_into()
+    .unwrap();
+    assert_eq!(dnat["source_network"], json!("198.51.100.0/24"));
+    let [snat] = body(
+        &NatSpec {
+            remote,
+            ..rule(NatAction::Snat)
+        },
+        "PolicyNatRule",
+    )
+    .try_into()
+    .unwrap();
+    assert_eq!(snat["destination_network"], json!("198.51.100.0/24"));
+}
+
+#[test]
+fn firewall_modes_make_the_rules_they_promise() {
+    let with = |firewall: NatFirewall| NatSpec {
+        firewall,
+        ..rule(NatAction::Dnat)
+    };
+    let sources = vec![net("198.51.100.0/24")];
+    let cases = [
+        (
+            NatFirewall::Exclusive {
+                sources: sources.clone(),
+                internal: false,
+            },
+            vec!["ALLOW", "DROP"],
+            "MATCH_EXTERNAL_ADDRESS",
+        ),
+        (
+            NatFirewall::Additive {
+                sources: sources.clone(),
+                internal: true,
+            },
+            vec!["ALLOW"],
+            "MATCH_INTERNAL_ADDRESS",
+        ),
+        (
+            NatFirewall::Exclusive {
+                sources: vec![],
+                internal: false,
+            },
+            vec!["DROP"],
+            "MATCH_EXTERNAL_ADDRESS",
+        ),
+        (NatFirewall::Unmanaged, vec![], "MATCH_EXTERNAL_ADDRESS"),
+        (NatFirewall::Bypass, vec![], "BYPASS"),
+    ];
+    for (firewall, actions, matched) in cases {
+        let spec = with(firewall.clone());
+        let rules = body(&spec, "Rule");
+        let found: Vec<&str> = rules
+            .iter()
+            .map(|rule| rule["action"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, actions, "{firewall:?}");
+        assert_eq!(
+            body(&spec, "GatewayPolicy").len(),
+            usize::from(!actions.is_empty())
+        );
+        let [nat] = body(&spec, "PolicyNatRule").try_into().unwrap();
+        assert_eq!(nat["firewall_match"], json!(matched), "{firewall:?}");
+        assert!(
+            rules
+                .windows(2)
+                .all(|pair| pair[0]["sequence_number"].as_u64() < pair[1]["sequence_number"].as_u64())
+        );
+        assert!(
+            rules
+                .iter()
+                .all(|rule| rule["scope"] == json!(["/infra/tier-1s/edge"]))
+        );
+    }
+}
+
+#[test]
+fn firewall_rules_match_the_address_and_port_of_their_side() {
+    let spec = |internal| NatSpec {
+        firewall: NatFirewall::Additive {
+            sources: vec![net("0.0.0.0/0")],
+            internal,
+        },
+        ..rule(NatAction::Dnat)
+    };
+    for (internal, address, port) in [(false, "203.0.113.10", "8080"), (true, "10.30.0.12", "80")] {
+        let [allow] = body(&spec(internal), "Rule").try_into().unwrap();
+        assert_eq!(allow["destination_groups"], json!([address]));
+        assert_eq!(allow["service_entries"][0]["destination_ports"], json!([port]));
+        assert_eq!(allow["source_groups"], json!(["ANY"]), "0.0.0.0/0 is everyone");
+    }
+}
+
+#[test]
+fn ports_move_as_a_range() {
+    let ports = Ports {
+        first: 8000,
+        last: 8010,
+    };
+    assert_eq!(ports.moved_to(80).unwrap().text(), "80-90");
+    assert_eq!(ports.moved_to(65_530), None);
+    let spec = NatSpec {
+        external_ports: Some(ports),
+        internal_port: Some(65_530),
+        ..rule(NatAction::Dnat)
+    };
+    assert!(check_ports(&spec).is_err());
+}
+
+#[test]
+fn what_we_write_is_read_back_as_what_we_claim() {
+    for action in ACTIONS {
+        let spec = rule(action);
+        let services: Vec<Intent> = spec
+            .intents()
+            .into_iter()
+            .filter(|intent| intent.resource_type == "Service")
+            .collect();
+        let [nat] = body(&spec, "PolicyNatRule").try_into().unwrap();
+        let lookup = |path: &str| {
+            services
+                .iter()
+                .find(|service| service.path == path)
+                .map(|service| Value::Object(service.body.clone()))
+        };
+        let read = Claim::from_nat_rule(&spec.gateway_path, &nat, lookup).unwrap();
+        assert_eq!(read, spec.claim(), "{action:?}");
+    }
+}
+
+#[test]
+fn shared_objects_are_those_without_an_owner() {
+    let spec = rule(NatAction::Dnat);
+    let shared: Vec<String> = spec.shared_uses().into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(shared, ["Service", "GatewayPolicy"]);
+    assert!(
+        NatSpec {
+            protocol: NatProtocol::Any,
+            external_ports: None,
+            internal_port: None,
+            firewall: NatFirewall::Unmanaged,
+            ..spec
+        }
+        .shared_uses()
+        .is_empty()
+    );
+}

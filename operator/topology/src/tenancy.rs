@@ -1,0 +1,108 @@
+//! What a tenant may use.
+
+use ipnet::Ipv4Net;
+
+/// Grants; what is not listed is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Parents of VCH pools.
+    pub resource_pools: Vec<String>,
+    /// Datastores.
+    pub datastores: Vec<String>,
+    /// VLANs, first and last.
+    pub vlans: Vec<(u16, u16)>,
+    /// Networks that subnets must lie in.
+    pub subnets: Vec<Ipv4Net>,
+    /// Gateways, such as `tier1/vic-edge`.
+    pub gateways: Vec<String>,
+    /// External addresses.
+    pub external_addresses: Vec<Ipv4Net>,
+    /// Existing networks.
+    pub existing_networks: Vec<String>,
+    /// Whether a rule may bypass the gateway firewall.
+    pub firewall_bypass: bool,
+}
+
+impl Grants {
+    /// Whether the VLAN may be used.
+    #[must_use]
+    pub fn allows_vlan(&self, vlan: u16) -> bool {
+        self.vlans
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&vlan))
+    }
+
+    /// Whether the subnet lies in a granted one.
+    #[must_use]
+    pub fn allows_subnet(&self, net: &Ipv4Net) -> bool {
+        self.subnets.iter().any(|granted| granted.contains(net))
+    }
+
+    /// Whether the gateway may be used.
+    #[must_use]
+    pub fn allows_gateway(&self, label: &str) -> bool {
+        self.gateways.iter().any(|granted| granted == label)
+    }
+
+    /// Whether the external address, or all of the network, may be used.
+    #[must_use]
+    pub fn allows_external(&self, net: &Ipv4Net) -> bool {
+        self.external_addresses
+            .iter()
+            .any(|granted| granted.contains(net))
+    }
+
+    /// Whether the pool may be a parent.
+    #[must_use]
+    pub fn allows_pool(&self, name: &str) -> bool {
+        self.resource_pools.iter().any(|granted| granted == name)
+    }
+
+    /// Whether the datastore may be used.
+    #[must_use]
+    pub fn allows_datastore(&self, name: &str) -> bool {
+        self.datastores.iter().any(|granted| granted == name)
+    }
+
+    /// Whether the existing network may be used.
+    #[must_use]
+    pub fn allows_existing(&self, name: &str) -> bool {
+        self.existing_networks.iter().any(|granted| granted == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_allowed_that_is_not_listed() {
+        let none = Grants::default();
+        assert!(
+            !none.allows_vlan(1)
+                && !none.allows_gateway("tier1/a")
+                && !none.allows_subnet(&"10.0.0.0/24".parse().unwrap())
+        );
+        let some = Grants {
+            vlans: vec![(120, 120), (200, 299)],
+            subnets: vec!["10.20.0.0/16".parse().unwrap()],
+            external_addresses: vec!["203.0.113.10/32".parse().unwrap()],
+            ..Grants::default()
+        };
+        for (vlan, allowed) in [(119, false), (120, true), (250, true), (300, false)] {
+            assert_eq!(some.allows_vlan(vlan), allowed, "{vlan}");
+        }
+        for (net, allowed) in [
+            ("10.20.3.0/24", true),
+            ("10.20.0.0/16", true),
+            ("10.0.0.0/8", false),
+        ] {
+            assert_eq!(some.allows_subnet(&net.parse().unwrap()), allowed, "{net}");
+        }
+        assert!(some.allows_external(&"203.0.113.10/32".parse().unwrap()));
+        assert!(
+            !some.allows_external(&"203.0.113.0/28".parse().unwrap()),
+            "all of a network must be granted"
+        );
+    }
+}
