@@ -18,7 +18,9 @@ const (
 	backingNSX = string(types.DistributedVirtualPortgroupBackingTypeNsx)
 )
 
-func isNSX(pg *simulator.DistributedVirtualPortgroup) bool { return pg.Config.BackingType == backingNSX }
+func isNSX(pg *simulator.DistributedVirtualPortgroup) bool {
+	return pg.Config.BackingType == backingNSX
+}
 
 // completePortGroup gives a new group what govmomi's simulator leaves out.
 func completePortGroup(pg *simulator.DistributedVirtualPortgroup) {

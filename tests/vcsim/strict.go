@@ -259,11 +259,18 @@ func checkField(n *node, f field, path, space string) error {
 	return checkValue(n, t, path, space)
 }
 
+// xsdTypes are the values that an any-typed element may hold.
+var xsdTypes = map[string]reflect.Type{
+	"string": reflect.TypeFor[string](), "boolean": reflect.TypeFor[bool](), "byte": reflect.TypeFor[int8](),
+	"short": reflect.TypeFor[int16](), "int": reflect.TypeFor[int32](), "long": reflect.TypeFor[int64](),
+	"float": reflect.TypeFor[float32](), "double": reflect.TypeFor[float64](), "dateTime": timeType,
+}
+
 // subtype resolves an xsi:type and checks that the declared type allows it.
 func subtype(name string, declared reflect.Type) (reflect.Type, error) {
-	t, ok := types.TypeFunc()(name)
+	t, ok := xsdTypes[name]
 	if !ok {
-		t, ok = types.TypeFunc()("xsd:" + name)
+		t, ok = types.TypeFunc()(name)
 	}
 	if !ok {
 		return nil, fmt.Errorf("xsi:type %q is unknown", name)

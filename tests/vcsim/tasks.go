@@ -162,10 +162,7 @@ func (o *overrides) inner(ctx *simulator.Context, reply soap.HasFault) (types.An
 		}
 		return nil, &types.SystemError{Reason: f.String}
 	}
-	ref, ok := reflect.ValueOf(reply).Elem().FieldByName("Res").Elem().FieldByName("Returnval").Interface().(moref)
-	if !ok {
-		return nil, &types.SystemError{Reason: "no task"}
-	}
+	ref := taskOf(reply)
 	t, ok := ctx.Map.Get(ref).(*simulator.Task)
 	if !ok {
 		return nil, &types.ManagedObjectNotFound{Obj: ref}
@@ -203,4 +200,10 @@ func faultText(f types.BaseMethodFault) string {
 		return "The operation cannot be allowed at the current time because the specification of the object is out of date."
 	}
 	return name
+}
+
+// taskOf is the task in a task method's reply.
+func taskOf(reply soap.HasFault) moref {
+	ref, _ := reflect.ValueOf(reply).Elem().FieldByName("Res").Elem().FieldByName("Returnval").Interface().(moref)
+	return ref
 }
