@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -88,35 +87,59 @@ impl Engine {
     }
 }
 
-/// Counts what goes by, remembers why it ended, and never gives more than was announced.
+/// Counts what goes by and remembers why it ended. Each chunk is held until the next is there, so that
+/// a source that is longer than announced is found before its announced length was sent.
 fn watched(
     body: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
     size: u64,
     source: Arc<Mutex<Source>>,
 ) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
-    let at_end = source.clone();
-    let end = stream::poll_fn(move |_| {
-        at_end.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
-        Poll::Ready(None)
-    });
-    let chunks = body.map(move |chunk| {
-        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
-        let chunk = chunk.and_then(|chunk| {
-            source.bytes = source
-                .bytes
-                .saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-            if source.bytes > size {
-                Err(io::Error::other("it is longer than announced"))
-            } else {
-                Ok(chunk)
+    let state = (Box::pin(body), None::<Bytes>, source);
+    stream::try_unfold(state, move |(mut body, mut held, source)| async move {
+        loop {
+            let next = body.next().await;
+            let next = source
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .note(next, size)?;
+            let Some(chunk) = next else {
+                return Ok(held.map(|last| (last, (body, None, source))));
+            };
+            if let Some(ready) = held.replace(chunk) {
+                return Ok(Some((ready, (body, held, source))));
             }
-        });
-        if let Err(error) = &chunk {
-            source.failure = Some(error.to_string());
         }
-        chunk
-    });
-    chunks.chain(end)
+    })
+}
+
+impl Source {
+    fn note(
+        &mut self,
+        next: Option<Result<Bytes, io::Error>>,
+        size: u64,
+    ) -> Result<Option<Bytes>, io::Error> {
+        let checked = match next {
+            Some(Ok(chunk)) => {
+                self.bytes = self
+                    .bytes
+                    .saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+                if self.bytes > size {
+                    Err(io::Error::other("it is longer than announced"))
+                } else {
+                    Ok(Some(chunk))
+                }
+            }
+            Some(Err(error)) => Err(error),
+            None => {
+                self.ended = true;
+                Ok(None)
+            }
+        };
+        if let Err(error) = &checked {
+            self.failure = Some(error.to_string());
+        }
+        checked
+    }
 }
 
 /// Whether the source is to blame for a transfer that broke.

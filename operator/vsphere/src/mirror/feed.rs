@@ -144,8 +144,11 @@ impl Feed {
         let mut version = String::new();
         // A version that came with a truncated answer may be used once only.
         let mut once = false;
+        // After a disturbance the first answer is asked for at once: it tells that all is well again.
+        let mut patience = WAIT;
         loop {
-            let answer = match self.wait(bound, &version).await {
+            let asked = std::mem::replace(&mut patience, WAIT);
+            let answer = match self.wait(bound, &version, asked).await {
                 Err(error) if is_unknown_version(&error) && !version.is_empty() => {
                     debug!("vCenter does not know the version any more");
                     self.mirror.begin_sync();
@@ -161,6 +164,7 @@ impl Feed {
                         version.clear();
                         once = false;
                     }
+                    patience = Duration::ZERO;
                     tokio::time::sleep(jitter(*pause)).await;
                     *pause = LONGEST_PAUSE.min(*pause * 2);
                     continue;
@@ -180,14 +184,19 @@ impl Feed {
         }
     }
 
-    async fn wait(&self, bound: &Bound, version: &str) -> Result<Option<UpdateSet>, Error> {
+    async fn wait(
+        &self,
+        bound: &Bound,
+        version: &str,
+        patience: Duration,
+    ) -> Result<Option<UpdateSet>, Error> {
         let call = Call::read("WaitForUpdatesEx", &bound.collector, |w| {
             w.value("version", version);
-            w.element("options", |w| w.value("maxWaitSeconds", WAIT.as_secs()));
+            w.element("options", |w| w.value("maxWaitSeconds", patience.as_secs()));
         });
         let response = self
             .session
-            .call_in(&bound.login, &call, Patience::Wait(WAIT))
+            .call_in(&bound.login, &call, Patience::Wait(patience))
             .await?;
         UpdateSet::from_response(response)
     }

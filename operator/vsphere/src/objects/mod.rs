@@ -58,9 +58,22 @@ pub(crate) fn unescape_name(name: &str) -> String {
     plain
 }
 
-/// The form in which a name is sent, the reverse of [`unescape_name`].
+/// The form in which a name is sent. vCenter escapes what it must, except that it takes a `%` before
+/// two hexadecimal digits for an escape sequence; only that one is escaped here.
 pub(crate) fn escape_name(name: &str) -> String {
-    name.replace('%', "%25").replace('/', "%2f").replace('\\', "%5c")
+    let mut wire = String::with_capacity(name.len());
+    let mut rest = name.chars();
+    while let Some(character) = rest.next() {
+        wire.push(character);
+        let is_sequence = rest
+            .as_str()
+            .get(..2)
+            .is_some_and(|code| code.chars().all(|c| c.is_ascii_hexdigit()));
+        if character == '%' && is_sequence {
+            wire.push_str("25");
+        }
+    }
+    wire
 }
 
 fn name_from(value: Option<&Node>) -> String {
@@ -136,12 +149,41 @@ mod tests {
         }
     }
 
+    /// What vCenter makes of a name, by its documentation of `ManagedEntity.name`.
+    fn kept(sent: &str) -> String {
+        let is_sequence = |rest: &str| {
+            rest.get(..2)
+                .is_some_and(|code| code.chars().all(|c| c.is_ascii_hexdigit()))
+        };
+        let mut kept = String::new();
+        for (at, character) in sent.char_indices() {
+            match character {
+                '/' => kept.push_str("%2f"),
+                '\\' => kept.push_str("%5c"),
+                '%' if !is_sequence(&sent[at + 1..]) => kept.push_str("%25"),
+                other => kept.push(other),
+            }
+        }
+        kept
+    }
+
+    #[test]
+    fn only_what_would_be_misread_is_escaped() {
+        for (name, wire) in [
+            ("a/b", "a/b"),
+            ("100% x", "100% x"),
+            ("%2f", "%252f"),
+            ("%%41", "%%2541"),
+            ("%", "%"),
+        ] {
+            assert_eq!(escape_name(name), wire);
+        }
+    }
+
     proptest! {
         #[test]
-        fn every_name_survives_the_way_there_and_back(name in "\\PC*") {
-            let wire = escape_name(&name);
-            prop_assert!(!wire.contains('/') && !wire.contains('\\'));
-            prop_assert_eq!(unescape_name(&wire), name);
+        fn every_name_survives_the_way_there_and_back(name in "([%/\\\\0-9a-g]|\\PC){0,20}") {
+            prop_assert_eq!(unescape_name(&kept(&escape_name(&name))), name);
         }
     }
 }

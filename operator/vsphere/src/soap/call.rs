@@ -26,7 +26,7 @@ pub(crate) struct Call {
 impl fmt::Debug for Call {
     /// Without the body, which may carry a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({})", self.method, self.target)
+        write!(f, "{}({})", self.method, self.logged())
     }
 }
 
@@ -74,6 +74,14 @@ impl Call {
             method = method,
             body = body
         ))
+    }
+
+    /// The object for logs. What is bound to a session carries the session's key in its reference.
+    pub fn logged(&self) -> String {
+        if self.target.value.starts_with("session[") {
+            return format!("{}:session[..]", self.target.kind);
+        }
+        self.target.to_string()
     }
 
     /// The arguments as written, for tests of their order.

@@ -26,16 +26,11 @@ pub(crate) fn of_request(error: &reqwest::Error, method: &str, effect: Effect) -
     Error::Unreachable { reason }
 }
 
-/// Why the certificate is not trusted, if that is the cause. TLS errors come wrapped in I/O errors,
-/// whose inner error is not part of the source chain.
+/// Why the certificate is not trusted, if that is the cause.
 fn distrust(error: &reqwest::Error) -> Option<String> {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(cause) = next {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = cause
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = tls(cause) {
             return Some(in_words(reason));
         }
         next = cause.source();
@@ -43,9 +38,20 @@ fn distrust(error: &reqwest::Error) -> Option<String> {
     None
 }
 
+/// The TLS error that this is or wraps: I/O errors wrap it, even each other, without naming it as
+/// their source.
+fn tls<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    cause.downcast_ref::<rustls::Error>().or_else(|| {
+        let inner: &'a (dyn StdError + 'static) = cause.downcast_ref::<io::Error>()?.get_ref()?;
+        tls(inner)
+    })
+}
+
 fn in_words(reason: &CertificateError) -> String {
     match reason {
-        CertificateError::UnknownIssuer => "it is not signed by a trusted authority".to_owned(),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "it is not signed by a trusted authority".to_owned()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it is not valid yet".to_owned()

@@ -93,7 +93,12 @@ impl Transport {
 
     /// Sends a call and reads the answer.
     pub async fn send(&self, call: &Call, cookie: Option<&str>, patience: Patience) -> Result<Reply, Error> {
-        let span = debug_span!("vcenter", method = call.method, object = %call.target, status = field::Empty);
+        let span = debug_span!(
+            "vcenter",
+            method = call.method,
+            object = call.logged(),
+            status = field::Empty
+        );
         let started = Instant::now();
         async {
             let result = self.exchange(call, cookie, patience).await;

@@ -251,7 +251,7 @@ fn traversal(w: &mut Writer, (name, kind, path, next): &Step) {
         w.value("path", path);
         w.value("skip", false);
         for step in *next {
-            w.element("selectSet", |w| w.value("name", step));
+            w.typed("selectSet", "SelectionSpec", |w| w.value("name", step));
         }
     });
 }
