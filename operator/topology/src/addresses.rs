@@ -83,7 +83,7 @@ pub fn interface(text: &str) -> Option<(Ipv4Addr, Ipv4Net)> {
 
 /// A network for people: a single address without its prefix.
 #[must_use]
-pub fn address_text(net: &Ipv4Net) -> String {
+pub fn address_text(net: Ipv4Net) -> String {
     if net.prefix_len() == 32 {
         net.addr().to_string()
     } else {
@@ -93,8 +93,8 @@ pub fn address_text(net: &Ipv4Net) -> String {
 
 /// Whether two networks have an address in common.
 #[must_use]
-pub fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
-    one.contains(other) || other.contains(one)
+pub fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
+    one.contains(&other) || other.contains(&one)
 }
 
 #[cfg(test)]
@@ -132,6 +132,6 @@ mod tests {
             (address.to_string().as_str(), net.to_string().as_str()),
             ("10.30.0.1", "10.30.0.0/24")
         );
-        assert_eq!(address_text(&"203.0.113.10/32".parse().unwrap()), "203.0.113.10");
+        assert_eq!(address_text("203.0.113.10/32".parse().unwrap()), "203.0.113.10");
     }
 }

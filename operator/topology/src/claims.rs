@@ -34,12 +34,12 @@ impl Claim {
         self.gateway == other.gateway
             && self.inbound == other.inbound
             && self.priority == other.priority
-            && meet(self.address.as_ref(), other.address.as_ref(), overlap)
-            && meet(self.remote.as_ref(), other.remote.as_ref(), overlap)
+            && meet(self.address, other.address, overlap)
+            && meet(self.remote, other.remote, overlap)
             && (self.protocol == other.protocol
                 || self.protocol == NatProtocol::Any
                 || other.protocol == NatProtocol::Any)
-            && meet(self.ports.as_ref(), other.ports.as_ref(), |one, two| {
+            && meet(self.ports, other.ports, |one, two| {
                 one.first <= two.last && two.first <= one.last
             })
     }
@@ -86,7 +86,6 @@ impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self
             .address
-            .as_ref()
             .map_or_else(|| "any address".to_owned(), address_text);
         let ports = self
             .ports
@@ -97,7 +96,7 @@ impl fmt::Display for Claim {
 }
 
 /// Two limits meet where either is absent, or both have something in common.
-fn meet<T>(one: Option<&T>, other: Option<&T>, common: impl Fn(&T, &T) -> bool) -> bool {
+fn meet<T>(one: Option<T>, other: Option<T>, common: impl Fn(T, T) -> bool) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => common(one, other),
         _ => true,

@@ -129,11 +129,11 @@ mod tests {
 
     use super::*;
 
-    fn fields(kind: &str, want: Value, have: Value) -> Vec<String> {
+    fn fields(kind: &str, want: Value, have: &Value) -> Vec<String> {
         let Value::Object(want) = want else {
             panic!("an object")
         };
-        differences(kind, &want, &have)
+        differences(kind, &want, have)
             .into_iter()
             .map(|difference| difference.field)
             .collect()
@@ -169,7 +169,7 @@ mod tests {
             ),
         ];
         for (want, have, expected) in cases {
-            assert_eq!(fields("X", want.clone(), have.clone()), expected, "{want} {have}");
+            assert_eq!(fields("X", want.clone(), &have), expected, "{want} {have}");
         }
     }
 
@@ -180,11 +180,11 @@ mod tests {
             fields(
                 "Segment",
                 want.clone(),
-                json!({"display_name": "a", "subnets": []})
+                &json!({"display_name": "a", "subnets": []})
             )
             .is_empty()
         );
         let have = json!({"display_name": "a", "connectivity_path": "/infra/tier-1s/x"});
-        assert_eq!(fields("Segment", want, have), ["connectivity_path"]);
+        assert_eq!(fields("Segment", want, &have), ["connectivity_path"]);
     }
 }

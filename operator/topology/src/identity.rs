@@ -1,5 +1,7 @@
 //! Who an object outside belongs to, and what it is called there.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -163,13 +165,15 @@ fn hashed(parts: &[&str]) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let hex: String = hash
-        .finalize()
+    // 96 bits: collisions are out of question, and names stay readable.
+    hash.finalize()
         .iter()
         .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("vic-{hex}")
+        .fold("vic-".to_owned(), |mut id, byte| {
+            // Writing into a String cannot fail.
+            let _ = write!(id, "{byte:02x}");
+            id
+        })
 }
 
 #[cfg(test)]

@@ -269,7 +269,7 @@ impl NatSpec {
             NatAction::NoDnat => (self.remote, self.external, None),
             NatAction::NoSnat => (self.internal, self.remote, None),
         };
-        let text = |net: Option<Ipv4Net>| net.map(|net| address_text(&net));
+        let text = |net: Option<Ipv4Net>| net.map(address_text);
         let ports = self.external_ports.filter(|_| self.action == NatAction::Dnat);
         let fields = json!({
             "display_name": format!("{}/{}", self.owner.namespace, self.owner.name),
@@ -324,8 +324,8 @@ impl NatSpec {
             NatFirewall::Additive { sources, internal } => (sources, *internal, false),
             NatFirewall::Unmanaged | NatFirewall::Bypass => return Vec::new(),
         };
-        let remote = self.remote.as_ref().map(address_text);
-        let sources: Vec<String> = sources.iter().map(source_text).collect();
+        let remote = self.remote.map(address_text);
+        let sources: Vec<String> = sources.iter().copied().map(source_text).collect();
         let sources = if sources.iter().any(|source| source == "ANY") {
             vec!["ANY".to_owned()]
         } else {
@@ -361,7 +361,7 @@ impl NatSpec {
             "tags": self.owner.tags(),
             "action": action,
             "source_groups": sources,
-            "destination_groups": [address.as_ref().map_or_else(|| "ANY".to_owned(), address_text)],
+            "destination_groups": [address.map_or_else(|| "ANY".to_owned(), address_text)],
             "services": ["ANY"],
             "service_entries": entry.map(|entry| vec![entry]),
             "scope": [self.gateway_path],
@@ -376,7 +376,7 @@ impl NatSpec {
     }
 }
 
-fn source_text(net: &Ipv4Net) -> String {
+fn source_text(net: Ipv4Net) -> String {
     if net.prefix_len() == 0 {
         "ANY".to_owned()
     } else {

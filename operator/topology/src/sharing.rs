@@ -13,9 +13,9 @@ pub struct Sharing {
 }
 
 impl Sharing {
-    /// `user` now uses exactly `uses`; returns what nobody uses any more.
-    pub fn replace(&mut self, user: &str, uses: &[Shared]) -> Vec<Shared> {
-        let wanted: BTreeSet<Shared> = uses.iter().cloned().collect();
+    /// `user` now uses exactly `shared`; returns what nobody uses any more.
+    pub fn replace(&mut self, user: &str, shared: &[Shared]) -> Vec<Shared> {
+        let wanted: BTreeSet<Shared> = shared.iter().cloned().collect();
         let before = self.uses.remove(user).unwrap_or_default();
         for shared in &wanted {
             self.users
@@ -41,12 +41,12 @@ impl Sharing {
 
     /// `user` is gone; returns what nobody uses any more, and what it used, for taking the removal back.
     pub fn remove(&mut self, user: &str) -> (Vec<Shared>, Vec<Shared>) {
-        let used = self
+        let before = self
             .uses
             .get(user)
             .map(|uses| uses.iter().cloned().collect())
             .unwrap_or_default();
-        (self.replace(user, &[]), used)
+        (self.replace(user, &[]), before)
     }
 }
 
