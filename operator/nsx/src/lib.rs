@@ -4,19 +4,28 @@
 //! gateways it works on) in a mirror that is read without any call, gathers changes into hierarchical PATCHes, and
 //! tells what others changed. Everything it sends passes one limiter.
 
-#![allow(dead_code)]
-
+mod batcher;
 mod client;
 mod config;
+mod core;
 mod engine;
 mod error;
+mod flight;
 mod limiter;
+mod mirror;
 mod model;
+mod overlay;
 mod pace;
 mod path;
+mod query;
 mod queue;
+mod resolve;
+mod row;
+mod search;
 mod session;
+mod settle;
 mod split;
+mod sync;
 mod table;
 mod transport;
 mod tree;

@@ -28,13 +28,6 @@ pub(crate) fn encoded(path: &str) -> String {
     out
 }
 
-/// Whether `inner` lies below `outer` in the tree.
-pub(crate) fn is_below(inner: &str, outer: &str) -> bool {
-    inner
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.starts_with('/'))
-}
-
 /// The paths of all ancestors of `path`, nearest first: for `/infra/a/b/c/d` these are `/infra/a/b/c`, `/infra/a/b`, ….
 pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = path;
@@ -66,9 +59,6 @@ mod tests {
             encoded("/infra/segments/a b[1]ü%"),
             "/infra/segments/a%20b%5B1%5D%C3%BC%25"
         );
-        assert!(is_below("/infra/segments/web/ports/1", "/infra/segments/web"));
-        assert!(!is_below("/infra/segments/web2", "/infra/segments/web"));
-        assert!(!is_below("/infra/segments/web", "/infra/segments/web"));
         assert_eq!(
             ancestors("/infra/a/b").collect::<Vec<_>>(),
             ["/infra/a", "/infra"]

@@ -1,0 +1,245 @@
+//! Searches in pages.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::row::Row;
+use crate::{Error, Priority};
+
+const URL: &str = "/policy/api/v1/search/query";
+/// The largest page NSX gives, and the smallest worth asking for when it finds that too large.
+const PAGES: (usize, usize) = (1000, 10);
+/// Rows of the first page of a look; a quiet period fits in.
+const FIRST_LOOK: usize = 50;
+/// How often a read that others disturbed is begun again.
+const ATTEMPTS: u32 = 4;
+
+/// Searches in the index of one manager cluster.
+#[derive(Debug)]
+pub(crate) struct Search {
+    client: Arc<Client>,
+    page_size: AtomicUsize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Sort {
+    Path,
+    NewestFirst,
+}
+
+/// One page.
+#[derive(Debug)]
+struct Page {
+    rows: Vec<Row>,
+    /// Hits of the whole search.
+    hits: usize,
+    next: Option<String>,
+}
+
+/// Several pages.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) rows: Vec<Row>,
+    /// Hits of the whole search.
+    pub(crate) hits: usize,
+    /// The pages fit together: what is not among the rows was not in the index. Only for complete reads.
+    pub(crate) whole: bool,
+}
+
+impl Search {
+    pub(crate) fn new(client: Arc<Client>) -> Self {
+        Self {
+            client,
+            page_size: AtomicUsize::new(PAGES.0),
+        }
+    }
+
+    /// Every hit. Begins again if objects came or went between the pages, and in the end says so.
+    pub(crate) async fn all(&self, query: &str, fields: Option<&str>) -> Result<Found, Error> {
+        let mut attempt = 1;
+        loop {
+            let found = self
+                .resized(|size| self.run(query, Sort::Path, fields, size, |_| true))
+                .await?;
+            if found.whole || attempt >= ATTEMPTS {
+                return Ok(found);
+            }
+            tracing::debug!(
+                hits = found.hits,
+                rows = found.rows.len(),
+                "the index changed between pages"
+            );
+            attempt += 1;
+        }
+    }
+
+    /// Hits sorted by last change, newest first, for as long as `more` wants more after a page.
+    pub(crate) async fn newest(
+        &self,
+        query: &str,
+        expected: usize,
+        more: impl Fn(&[Row]) -> bool,
+    ) -> Result<Found, Error> {
+        if expected <= FIRST_LOOK {
+            let first = self
+                .page(query, Sort::NewestFirst, None, FIRST_LOOK, None)
+                .await?;
+            if first.next.is_none() || !more(&first.rows) {
+                return Ok(Found {
+                    rows: first.rows,
+                    hits: first.hits,
+                    whole: false,
+                });
+            }
+        }
+        self.resized(|size| self.run(query, Sort::NewestFirst, None, size, &more))
+            .await
+    }
+
+    /// Runs `search` with the page size in use; smaller if NSX finds that too large.
+    async fn resized<F: Future<Output = Result<Found, Error>>>(
+        &self,
+        search: impl Fn(usize) -> F,
+    ) -> Result<Found, Error> {
+        loop {
+            let size = self.page_size.load(Ordering::Relaxed);
+            match search(size).await {
+                Err(Error::PageTooLarge(_)) if size > PAGES.1 => {
+                    self.page_size.store((size / 2).max(PAGES.1), Ordering::Relaxed);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        query: &str,
+        sort: Sort,
+        fields: Option<&str>,
+        size: usize,
+        more: impl Fn(&[Row]) -> bool,
+    ) -> Result<Found, Error> {
+        let (mut rows, mut cursor, mut hits, mut steady) = (Vec::new(), None, None, true);
+        loop {
+            let page = self.page(query, sort, fields, size, cursor.as_deref()).await?;
+            steady &= *hits.get_or_insert(page.hits) == page.hits;
+            let go_on = page.next.is_some() && more(&page.rows);
+            rows.extend(page.rows);
+            cursor = page.next;
+            if !go_on {
+                break;
+            }
+        }
+        let hits = hits.unwrap_or_default();
+        let distinct = rows
+            .iter()
+            .map(|row| row.path.as_str())
+            .collect::<HashSet<_>>()
+            .len();
+        Ok(Found {
+            whole: steady && distinct == hits && rows.len() == hits,
+            rows,
+            hits,
+        })
+    }
+
+    async fn page(
+        &self,
+        query: &str,
+        sort: Sort,
+        fields: Option<&str>,
+        size: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page, Error> {
+        let (by, ascending) = match sort {
+            Sort::Path => ("path", "true"),
+            Sort::NewestFirst => ("_last_modified_time", "false"),
+        };
+        let mut parameters = vec![
+            ("query", query.to_owned()),
+            ("page_size", size.to_string()),
+            ("sort_by", by.to_owned()),
+            ("sort_ascending", ascending.to_owned()),
+        ];
+        parameters.extend(fields.map(|fields| ("included_fields", fields.to_owned())));
+        parameters.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        let answer = self.client.read(Priority::Background, URL, &parameters).await?;
+        Ok(page_of(answer, cursor))
+    }
+
+    /// The objects at the given paths that one query of [`crate::query::by_path`] covers.
+    pub(crate) async fn few(&self, query: &str) -> Result<Vec<Row>, Error> {
+        Ok(self
+            .run(query, Sort::Path, None, PAGES.0.min(100), |_| true)
+            .await?
+            .rows)
+    }
+}
+
+/// Reads a page. NSX returns a cursor even on the last page: it is done when the cursor reaches the number of hits, or
+/// when a page is empty.
+fn page_of(mut answer: Value, cursor: Option<&str>) -> Page {
+    let rows: Vec<Row> = match answer.get_mut("results").map(Value::take) {
+        Some(Value::Array(rows)) => rows.into_iter().map(Row::new).collect(),
+        _ => Vec::new(),
+    };
+    let hits = answer
+        .get("result_count")
+        .and_then(Value::as_u64)
+        .and_then(|n| usize::try_from(n).ok());
+    let hits = hits.unwrap_or(rows.len());
+    let next = answer.get("cursor").and_then(Value::as_str).filter(|next| {
+        let at_end = next.parse::<usize>().is_ok_and(|at| at >= hits);
+        !next.is_empty() && !rows.is_empty() && !at_end && Some(*next) != cursor
+    });
+    Page {
+        next: next.map(str::to_owned),
+        rows,
+        hits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_cursor_rule() {
+        let page = |cursor: Value, rows: usize, hits: usize, asked: Option<&str>| {
+            let rows: Vec<Value> = (0..rows)
+                .map(|n| json!({"path": format!("/infra/a/{n}")}))
+                .collect();
+            page_of(
+                json!({"results": rows, "result_count": hits, "cursor": cursor}),
+                asked,
+            )
+            .next
+        };
+        assert_eq!(
+            page(json!("1"), 1, 1, None),
+            None,
+            "a cursor comes even on the only page"
+        );
+        assert_eq!(page(json!("1000"), 1000, 2500, None).as_deref(), Some("1000"));
+        assert_eq!(page(json!("2500"), 500, 2500, Some("2000")), None);
+        assert_eq!(page(json!("1000"), 0, 2500, None), None, "an empty page ends it");
+        assert_eq!(page(Value::Null, 10, 2500, None), None);
+        assert_eq!(
+            page(json!("00036ba"), 10, 2500, None).as_deref(),
+            Some("00036ba"),
+            "not every cursor is a number"
+        );
+        assert_eq!(
+            page(json!("10"), 10, 2500, Some("10")),
+            None,
+            "a cursor that stands still ends it, too"
+        );
+        assert_eq!(page_of(json!({"odd": true}), None).rows.len(), 0);
+    }
+}
