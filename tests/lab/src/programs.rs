@@ -31,7 +31,7 @@ impl Programs {
         let folder = target().join("lab/bin");
         fs::create_dir_all(&folder).context(|| format!("make {}", folder.display()))?;
         progress.step("building nsxsim, vic-operator and vcsim");
-        let (rust, vcsim) = tokio::join!(cargo(&folder), go(&folder, progress));
+        let (rust, vcsim) = tokio::join!(cargo(&folder, progress), go(&folder, progress));
         let rust = rust?;
         let program = |name: &str| {
             rust.iter()
@@ -47,25 +47,37 @@ impl Programs {
     }
 }
 
-/// Builds the Rust programs; cargo itself keeps builds of one target directory apart.
-async fn cargo(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Builds the Rust programs; cargo itself keeps builds of one target directory apart, and tells its progress where
+/// someone looks.
+async fn cargo(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let log = folder.join(format!("cargo-{}.log", std::process::id()));
+    let log_file = || {
+        fs::File::create(&log)
+            .map(Stdio::from)
+            .context(|| format!("write {}", log.display()))
+    };
     let output = Command::new(cargo)
         .current_dir(workspace())
         .args(["build", "--bins", "-p", "nsxsim", "-p", "vic-operator"])
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
-        .stderr(fs::File::create(&log).context(|| format!("write {}", log.display()))?)
+        .stderr(if progress.is_shown() {
+            Stdio::inherit()
+        } else {
+            log_file()?
+        })
         .kill_on_drop(true)
         .output()
         .await
         .context(|| "run cargo".to_owned())?;
     if !output.status.success() {
-        return Err(Error::program(
-            "cargo could not build nsxsim and vic-operator",
-            &log,
-        ));
+        let what = "cargo could not build nsxsim and vic-operator";
+        return Err(if progress.is_shown() {
+            Error::Other(what.to_owned())
+        } else {
+            Error::program(what, &log)
+        });
     }
     let _ = fs::remove_file(&log);
     Ok(executables(&String::from_utf8_lossy(&output.stdout)))

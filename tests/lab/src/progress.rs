@@ -28,6 +28,12 @@ impl Progress {
         }
     }
 
+    /// Whether steps are shown.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        self.shown
+    }
+
     /// A step of a start, of interest to who watches.
     pub fn step(&self, text: &str) {
         if self.shown {
