@@ -57,14 +57,25 @@ impl Owner {
     pub fn mark(&self) -> String {
         format!(
             "{MARK}:{}:{}:{}/{}:{}",
-            self.instance, self.kind, self.namespace, self.name, self.uid
+            escaped(&self.instance),
+            escaped(&self.kind),
+            escaped(&self.namespace),
+            escaped(&self.name),
+            escaped(&self.uid)
         )
     }
 
-    /// Reads a mark; `None` for any other text.
+    /// Reads the mark among a text's lines: a person may write beside it. `None` where there is none, or
+    /// where several contradict each other.
     #[must_use]
     pub fn from_mark(text: &str) -> Option<Self> {
-        let mut parts = text.split(':');
+        let mut marks = text.lines().filter_map(|line| Self::from_line(line.trim()));
+        let first = marks.next()?;
+        marks.all(|other| other == first).then_some(first)
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let mut parts = line.split(':');
         let (head, instance, kind, object, uid) = (
             parts.next()?,
             parts.next()?,
@@ -74,12 +85,13 @@ impl Owner {
         );
         let (namespace, name) = object.split_once('/')?;
         let whole = head == MARK && parts.next().is_none() && !instance.is_empty() && !name.is_empty();
-        whole.then(|| Self {
-            instance: instance.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            uid: uid.to_owned(),
+        whole.then_some(())?;
+        Some(Self {
+            instance: unescaped(instance)?,
+            kind: unescaped(kind)?,
+            namespace: unescaped(namespace)?,
+            name: unescaped(name)?,
+            uid: unescaped(uid)?,
         })
     }
 
@@ -131,20 +143,27 @@ pub fn shared_id(instance: &str, kind: &str, content: &str) -> String {
 /// An object's body as it may be written back, without our tags.
 #[must_use]
 pub fn without_tags(body: &Value) -> Map<String, Value> {
-    const READ_ONLY: [&str; 13] = [
-        "path",
-        "parent_path",
-        "relative_path",
-        "unique_id",
-        "realization_id",
-        "owner_id",
-        "remote_path",
+    const READ_ONLY: [&str; 20] = [
+        "children",
+        "evpn_segment",
+        "internal_sequence_number",
+        "is_default",
+        "lock_modified_by",
+        "lock_modified_time",
+        "marked_for_delete",
         "origin_site_id",
         "overridden",
-        "marked_for_delete",
-        "type",
-        "status",
+        "owner_id",
+        "parent_path",
+        "path",
+        "realization_id",
+        "relative_path",
+        "remote_path",
+        "rule_count",
         "rule_id",
+        "status",
+        "type",
+        "unique_id",
     ];
     let mut kept = body.as_object().cloned().unwrap_or_default();
     kept.retain(|field, _| !field.starts_with('_') && !READ_ONLY.contains(&field.as_str()));
@@ -156,6 +175,33 @@ pub fn without_tags(body: &Value) -> Map<String, Value> {
         });
     }
     kept
+}
+
+/// Percent-encodes what separates the parts of a mark, and what would break its line.
+fn escaped(part: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"%:/".contains(&byte);
+    part.bytes().fold(String::new(), |mut text, byte| {
+        if plain(byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}
+
+/// `None` where the text was not written by [`escaped`].
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, code)) = rest.split_once('%') {
+        bytes.extend_from_slice(plain.as_bytes());
+        bytes.push(u8::from_str_radix(code.get(..2)?, 16).ok()?);
+        rest = code.get(2..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
 }
 
 fn hashed(parts: &[&str]) -> String {
@@ -214,8 +260,24 @@ mod tests {
             "other:i:k:n/a:u",
             "vic-operator:i:k:n/a:u:x",
             "vic-operator::k:n/a:u",
+            "vic-operator:i:k:n/a:%zz",
+            "vic-operator:i:k:n/a:u\nvic-operator:i:k:n/b:u",
         ] {
             assert_eq!(Owner::from_mark(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mark_survives_what_people_write_beside_it() {
+        let mark = owner("nginx", "u").mark();
+        assert_eq!(mark, "vic-operator:i:EdgeNatRule:containers/nginx:u");
+        for text in [
+            mark.clone(),
+            format!("  {mark} "),
+            format!("rack 7\n{mark}"),
+            format!("{mark}\r\nask Ops\n{mark}"),
+        ] {
+            assert_eq!(Owner::from_mark(&text), Some(owner("nginx", "u")), "{text}");
         }
     }
 
@@ -230,6 +292,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_mark_is_one_line_and_read_back_whatever_it_holds(instance in ".{1,40}", namespace in ".{0,10}", name in ".{1,40}", uid in ".{0,40}") {
+            let owner = Owner { instance, namespace, ..owner(&name, &uid) };
+            let mark = owner.mark();
+            prop_assert!(!mark.chars().any(char::is_whitespace));
+            prop_assert_eq!(Owner::from_mark(&mark), Some(owner));
+        }
+
         #[test]
         fn marks_and_tags_are_read_back(name in "[a-z][a-z0-9.-]{0,40}", namespace in "[a-z][a-z0-9-]{0,20}", uid in "[0-9a-f-]{8,36}") {
             let owner = Owner { namespace, ..owner(&name, &uid) };

@@ -21,3 +21,6 @@ pub use plan::{Plan, Step, Verb, nsx_plan};
 pub use segment::{DhcpSpec, SegmentSpec, SubnetSpec, dhcp_profile, ranges_in_effect, segment_path};
 pub use sharing::{Shared, Sharing};
 pub use tenancy::Grants;
+
+#[cfg(test)]
+mod schema_tests;
