@@ -1,11 +1,11 @@
 //! Connected Sites: the engines every controller of that Site works with.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use topology::{Claim, Sharing};
+use topology::{Claim, Shared, Sharing};
 use vic_crds::SiteSpec;
 
 use crate::failure::{ApplyError, DereferenceError};
@@ -42,8 +42,9 @@ pub struct Connected {
     pub nsx: Option<nsx::Engine>,
     /// What an endpoint VM logs in to vCenter with.
     pub endpoint_credentials: Option<Credentials>,
-    /// Who uses which shared object in NSX.
+    /// Who uses which shared object in NSX, by the UID of the user.
     pub sharing: Mutex<Sharing>,
+    seeded: OnceLock<()>,
     /// Claims that this process has granted and that NSX may not show yet, by gateway.
     pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Claim>>>,
     /// Images on their way to datastores.
@@ -96,6 +97,7 @@ impl Connected {
             nsx: parts.nsx,
             endpoint_credentials: parts.endpoint_credentials,
             sharing: Mutex::default(),
+            seeded: OnceLock::new(),
             claims: Mutex::default(),
             images: Images::default(),
             lease: parts.lease,
@@ -126,7 +128,20 @@ impl Connected {
     /// Where it has not.
     pub fn loaded(&self) -> Result<(), DereferenceError> {
         let loaded = self.vsphere.is_loaded() && self.nsx.as_ref().is_none_or(nsx::Engine::is_loaded);
-        if loaded { Ok(()) } else { Err(DereferenceError::Loading(self.name.clone())) }
+        if !loaded {
+            return Err(DereferenceError::Loading(self.name.clone()));
+        }
+        self.seeded.get_or_init(|| self.seed_sharing());
+        Ok(())
+    }
+
+    /// What an earlier process shared is found again in NSX.
+    fn seed_sharing(&self) {
+        let owned = self.nsx.as_ref().map(nsx::Engine::owned).unwrap_or_default();
+        let mut sharing = self.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+        for (user, uses) in uses_of(&owned) {
+            sharing.replace(&user, &uses);
+        }
     }
 
     /// Drains what is under way and logs out.
@@ -177,6 +192,27 @@ impl Sites {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.values().filter_map(|entry| entry.connected.clone()).collect()
     }
+}
+
+/// Which shared objects of ours each owner's objects use.
+fn uses_of(owned: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
+    let shared: HashMap<&str, &str> = owned
+        .iter()
+        .filter(|observed| topology::owner_of(&observed.body).is_none())
+        .map(|observed| (observed.path.as_str(), observed.resource_type.as_str()))
+        .collect();
+    let mut uses: HashMap<String, Vec<Shared>> = HashMap::new();
+    for observed in owned {
+        let Some(owner) = topology::owner_of(&observed.body) else { continue };
+        let parent = observed.path.rsplit_once("/rules/").map(|(policy, _)| policy);
+        let used = [observed.text("service"), observed.text("dhcp_config_path"), parent];
+        for path in used.into_iter().flatten() {
+            if let Some(resource_type) = shared.get(path) {
+                uses.entry(owner.uid.clone()).or_default().push((path.to_owned(), (*resource_type).to_owned()));
+            }
+        }
+    }
+    uses
 }
 
 fn site_topic(site: &str) -> Topic {

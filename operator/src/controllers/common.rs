@@ -1,9 +1,9 @@
 //! What the controllers of namespaced kinds share: the way to a Site, and what it grants.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use ipnet::Ipv4Net;
-use topology::Grants;
+use topology::{Grants, Sharing};
 use vic_crds::{GatewayRef, ObjectRef, Resolved, SiteSpec};
 
 use crate::context::Context;
@@ -172,6 +172,11 @@ pub(crate) fn pin(resolved: &mut Option<Resolved>, name: &str, value: &str) {
 #[must_use]
 pub(crate) fn pinned<'a>(resolved: Option<&'a Resolved>, name: &str) -> Option<&'a str> {
     resolved?.get(name).map(String::as_str)
+}
+
+/// Who uses which shared object of a Site.
+pub(crate) fn sharing(connected: &Connected) -> MutexGuard<'_, Sharing> {
+    connected.sharing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Hands NSX changes to the engine, after asking whether this process may still write.

@@ -47,7 +47,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         rules: rule_store,
         namespaces: namespace_store,
     };
-    let references = watch_references(&client, &settings.namespace, wake.clone());
+    let references = watch_references(client.clone(), settings.namespace.clone(), wake.clone());
     let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
     let ctx = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
@@ -151,9 +151,9 @@ async fn drain<T>(stream: impl Stream<Item = Result<T, watcher::Error>> + Send) 
 }
 
 /// A new Secret or ConfigMap in the operator's namespace reconciles the Sites that name it.
-async fn watch_references(client: &Client, namespace: &str, wake: Arc<Wake>) {
-    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), namespace);
-    let config_maps = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client.clone(), namespace);
+async fn watch_references(client: Client, namespace: String, wake: Arc<Wake>) {
+    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), &namespace);
+    let config_maps = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, &namespace);
     let tell = |kind: &'static str| {
         let wake = wake.clone();
         move |name: String| wake.changed(&Topic::Reference(format!("{kind}/{name}")))

@@ -1,19 +1,16 @@
 //! Executes a network's plan.
 
-use std::sync::PoisonError;
-
 use topology::Plan;
 
-use super::plan::{Action, intents};
-use super::validate::Wanted;
+use super::plan::Action;
 use crate::controllers::common::{Ground, engine_change, submit};
 use crate::failure::{ApplyError, Failure};
 
-pub(super) async fn apply(ground: &Ground, wanted: &Wanted, plan: Plan<Action>) -> Result<(), Failure> {
+pub(super) async fn apply(ground: &Ground, plan: Plan<Action>) -> Result<(), Failure> {
     let engine = &ground.connected.vsphere;
     let mut changes = Vec::new();
     for step in plan.steps {
-        tracing::info!(what = step.what, reason = step.reason, verb = ?step.verb, "network");
+        tracing::info!(what = step.what, reason = step.reason, verb = %step.verb, "network");
         match step.action {
             Action::AddPortGroup { switch, spec } => {
                 ground.connected.may_write()?;
@@ -26,14 +23,5 @@ pub(super) async fn apply(ground: &Ground, wanted: &Wanted, plan: Plan<Action>) 
             Action::Nsx(change) => changes.push(engine_change(change)),
         }
     }
-    register_use(ground, wanted);
     submit(&ground.connected, changes).await
-}
-
-/// The segment uses its DHCP profile: nobody else's removal takes it away.
-fn register_use(ground: &Ground, wanted: &Wanted) {
-    let intents = intents(wanted);
-    let [profile, segment] = intents.as_slice() else { return };
-    let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-    sharing.acquire(&profile.path, &segment.path);
 }

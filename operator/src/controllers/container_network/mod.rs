@@ -70,6 +70,6 @@ async fn realize(
     if observing && !plan.is_empty() {
         return Ok(status::drifted());
     }
-    apply::apply(&references.ground, wanted, plan).await?;
+    apply::apply(&references.ground, plan).await?;
     status::effect(ctx, &references.ground, wanted, details)
 }

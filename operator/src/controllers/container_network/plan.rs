@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use serde_json::Value;
-use topology::{Change, DhcpSpec, Intent, Owner, Plan, SegmentSpec, Step, SubnetSpec, Verb};
+use topology::{Change, DhcpSpec, Intent, Owner, Plan, SegmentSpec, Shared, Step, SubnetSpec, Verb};
 use vsphere::{Inventory, Moref, PortGroup, PortGroupSpec, Vlan};
 
 use super::dereference::References;
 use super::validate::{Backing, Wanted};
+use crate::controllers::common::sharing;
 use crate::failure::PlanError;
 
 /// Ports of a port group at its birth; vSphere grows them by itself.
@@ -126,7 +127,14 @@ pub(super) fn intents(wanted: &Wanted) -> Vec<Intent> {
 fn segment(references: &References, wanted: &Wanted) -> Plan<Action> {
     let Some(engine) = &references.ground.connected.nsx else { return Plan { steps: Vec::new() } };
     let observe = |path: &str| engine.get(path).map(|observed| Value::clone(&observed.body));
-    let plan = topology::nsx_plan(&intents(wanted), observe, &[]);
+    let intents = intents(wanted);
+    let uses: Vec<Shared> = intents
+        .iter()
+        .filter(|intent| intent.resource_type == "DhcpServerConfig")
+        .map(|intent| (intent.path.clone(), intent.resource_type.to_owned()))
+        .collect();
+    let unused = sharing(&references.ground.connected).replace(&wanted.owner.uid, &uses);
+    let plan = topology::nsx_plan(&intents, observe, &unused);
     Plan {
         steps: plan
             .steps

@@ -1,14 +1,12 @@
 //! Takes a network away, once nothing uses it.
 
-use std::sync::PoisonError;
-
 use topology::Owner;
 use vic_crds::{BackingType, ContainerNetwork, ContainerNetworkStatus, DeletionPolicy, ManagementPolicy};
 use vsphere::PortGroupSpec;
 
 use super::plan::own_port_group;
 use crate::context::Context;
-use crate::controllers::common::{Ground, ground, submit};
+use crate::controllers::common::{Ground, ground, sharing, submit};
 use crate::controllers::site::in_use;
 use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
 use crate::kind::ObjectKey;
@@ -82,7 +80,6 @@ async fn segment(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Owner,
     let path = format!("/infra/segments/{}", owner.external_id());
     ctx.wake.watch(key, Topic::Nsx { site: ground.site.clone(), path: path.clone() });
     let Some(observed) = engine.get(&path) else { return Ok(()) };
-    let profile = observed.text("dhcp_config_path").map(str::to_owned);
     if retain {
         let body = topology::without_tags(&observed.body);
         let kept = nsx::Change::Put(nsx::Intent { path, resource_type: "Segment".to_owned(), body });
@@ -96,17 +93,11 @@ async fn segment(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Owner,
         still_attached(&ground.connected.vsphere, &group)?;
     }
     let mut changes = vec![nsx::Change::Delete { path: path.clone(), resource_type: "Segment".to_owned() }];
-    let last_of = profile.filter(|profile| {
-        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-        sharing.release(profile, &path)
-    });
-    if let Some(profile) = &last_of {
-        changes.push(nsx::Change::Delete { path: profile.clone(), resource_type: "DhcpServerConfig".to_owned() });
+    let (unused, uses) = sharing(&ground.connected).remove(&owner.uid);
+    changes.extend(unused.into_iter().map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }));
+    if let Err(failure) = submit(&ground.connected, changes).await {
+        sharing(&ground.connected).replace(&owner.uid, &uses);
+        return Err(failure);
     }
-    let outcome = submit(&ground.connected, changes).await;
-    if let (Err(_), Some(profile)) = (&outcome, &last_of) {
-        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-        sharing.acquire(profile, &path);
-    }
-    outcome
+    Ok(())
 }

@@ -26,10 +26,13 @@ pub(super) fn describe(wanted: &Wanted, details: &mut ContainerNetworkStatus) {
             details.backing = Some(format!("VLAN {vlan}"));
             pin(&mut details.resolved, "distributedSwitch", &switch.to_string());
         }
-        Backing::Segment { transport_zone, gateway, .. } => {
+        Backing::Segment { transport_zone, gateway, edge_cluster } => {
             details.backing = Some("Segment".to_owned());
             details.segment_path = Some(segment_path(wanted));
             pin(&mut details.resolved, "transportZone", transport_zone);
+            if let Some(edge_cluster) = edge_cluster {
+                pin(&mut details.resolved, "edgeCluster", edge_cluster);
+            }
             match gateway {
                 Some(gateway) => pin(&mut details.resolved, "gateway", gateway),
                 None => drop(details.resolved.as_mut().and_then(|resolved| resolved.remove("gateway"))),

@@ -48,7 +48,7 @@ impl Declared for EdgeNatRule {
             claims.give_back();
             return Ok(status::observed(&plan));
         }
-        apply::apply(&references.ground, &wanted, plan).await?;
+        apply::apply(&references.ground, plan).await?;
         status::effect(&ctx, &key, &references, &wanted)
     }
 

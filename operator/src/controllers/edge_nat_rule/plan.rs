@@ -1,12 +1,11 @@
 //! Compares a rule with what NSX has of it.
 
-use std::sync::PoisonError;
-
 use serde_json::Value;
 use topology::{Change, Plan, UID_SCOPE};
 
 use super::dereference::References;
 use super::validate::Wanted;
+use crate::controllers::common::sharing;
 use crate::failure::Failure;
 
 pub(super) fn plan(references: &References, wanted: &Wanted) -> Result<Plan<Change>, Failure> {
@@ -21,10 +20,7 @@ pub(super) fn plan(references: &References, wanted: &Wanted) -> Result<Plan<Chan
         .filter(|observed| intents.iter().all(|intent| intent.path != observed.path))
         .map(|observed| (observed.path, observed.resource_type))
         .collect();
-    let unused = {
-        let mut sharing = references.ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-        sharing.replace(&wanted.spec.rule_path(), &wanted.spec.shared_uses())
-    };
+    let unused = sharing(&references.ground.connected).replace(&wanted.owner.uid, &wanted.spec.shared_uses());
     obsolete.extend(unused);
     Ok(topology::nsx_plan(&intents, |path| engine.get(path).map(|observed| Value::clone(&observed.body)), &obsolete))
 }

@@ -1,13 +1,11 @@
 //! Takes a rule away, and what only it used.
 
-use std::sync::PoisonError;
-
 use topology::UID_SCOPE;
 use vic_crds::{DeletionPolicy, EdgeNatRule, ManagementPolicy};
 
 use super::claim;
 use crate::context::Context;
-use crate::controllers::common::{ground, submit};
+use crate::controllers::common::{ground, sharing, submit};
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
 
@@ -25,23 +23,15 @@ pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -
     let own = engine.owned_with(&nsx::Tag::new(UID_SCOPE, &owner.uid));
     let retain = rule.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
     let mut changes: Vec<nsx::Change> = own.iter().map(|observed| if retain { kept(observed) } else { deleted(observed) }).collect();
-    let nat_rules = own.iter().filter(|observed| observed.resource_type == "PolicyNatRule");
-    let mut released = Vec::new();
+    let mut uses = Vec::new();
     if !retain {
-        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-        for observed in nat_rules {
-            let (unused, uses) = sharing.remove(&observed.path);
-            changes.extend(unused.into_iter().map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }));
-            released.push((observed.path.clone(), uses));
-        }
+        let unused;
+        (unused, uses) = sharing(&ground.connected).remove(&owner.uid);
+        changes.extend(unused.into_iter().map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }));
     }
-    let outcome = submit(&ground.connected, changes).await;
-    if outcome.is_err() {
-        let mut sharing = ground.connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-        for (user, uses) in released {
-            sharing.replace(&user, &uses);
-        }
-        return outcome;
+    if let Err(failure) = submit(&ground.connected, changes).await {
+        sharing(&ground.connected).replace(&owner.uid, &uses);
+        return Err(failure);
     }
     claim::release(ctx, rule, &ground.site, &ground.connected);
     Ok(())

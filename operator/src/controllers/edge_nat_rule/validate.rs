@@ -92,7 +92,7 @@ fn check_grants(
         return refuse(format!("gateway {}", references.gateway_label));
     }
     if let Some(net) = external.filter(|net| !grants.allows_external(net)) {
-        return refuse(format!("external address {}", topology::address_text(&net)));
+        return refuse(format!("external address {}", topology::address_text(net)));
     }
     let bypass = rule.spec.firewall.as_ref().is_some_and(|firewall| firewall.mode == FirewallMode::Bypass);
     if bypass && !grants.firewall_bypass {
