@@ -88,6 +88,8 @@ pub struct Summary {
     pub message: String,
     /// The stage that did not pass, one of `Accepted`, `ResolvedRefs`, `Programmed`.
     pub failed: Option<ConditionType>,
+    /// Why the spec as it stands is not taken over, while what was before stays in effect.
+    pub declined: Option<&'static str>,
     /// Whether it will pass by itself.
     pub reconciling: bool,
     /// Whether only the user can act.
@@ -105,6 +107,7 @@ impl Summary {
             reason,
             message: message.into(),
             failed: None,
+            declined: None,
             reconciling: false,
             stalled: false,
             extra: Vec::new(),
@@ -124,7 +127,10 @@ impl Summary {
                 _ => Truth::True,
             };
             let reason = if truth == Truth::True { stage.name() } else { self.reason };
-            set.push((stage, truth, reason, ""));
+            match self.declined {
+                Some(reason) if stage == ConditionType::Accepted => set.push((stage, Truth::False, reason, "")),
+                _ => set.push((stage, truth, reason, "")),
+            }
         }
         set.push((ConditionType::Ready, self.ready, self.reason, &self.message));
         set.push((ConditionType::Reconciling, self.reconciling.into(), self.reason, ""));
@@ -191,6 +197,15 @@ mod tests {
         assert!(conditions.iter().all(|known| known.observed_generation == Some(3)));
         let told: Vec<_> = conditions.iter().filter(|known| !known.message.is_empty()).collect();
         assert_eq!(told.len(), 1, "the sentence stands in Ready only");
+    }
+
+    #[test]
+    fn what_is_declined_leaves_what_was_in_effect() {
+        let summary = Summary { declined: Some("RangesGrowOnly"), ..Summary::ready("Ready", "") };
+        let conditions = summary.conditions(None, &[], Timestamp::UNIX_EPOCH);
+        for (kind, truth) in [("Accepted", "False"), ("ResolvedRefs", "True"), ("Programmed", "True"), ("Ready", "True")] {
+            assert_eq!(status(&conditions, kind), truth, "{kind}");
+        }
     }
 
     #[test]

@@ -304,6 +304,7 @@ impl Failure {
             reason: verdict.reason,
             message: sentence(&self.to_string()),
             failed: Some(verdict.condition),
+            declined: None,
             reconciling: verdict.class != Class::Terminal,
             stalled: verdict.class == Class::Terminal,
             extra,

@@ -13,9 +13,9 @@ use kube::{Api, Client, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use vic_operator::controllers;
 use vic_operator::metrics::{self, Metrics};
 use vic_operator::settings::Settings;
-use vic_operator::controllers;
 
 /// Declares vSphere Integrated Containers topologies in Kubernetes.
 #[derive(Parser)]
@@ -56,8 +56,12 @@ struct Run {
 }
 
 fn period(text: &str) -> Result<Duration, String> {
-    let seconds = vic_crds::Period::from(text).seconds().filter(|seconds| *seconds > 0);
-    seconds.map(Duration::from_secs).ok_or_else(|| format!("{text} is not a length of time such as 60s or 5m"))
+    let seconds = vic_crds::Period::from(text)
+        .seconds()
+        .filter(|seconds| *seconds > 0);
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("{text} is not a length of time such as 60s or 5m"))
 }
 
 #[tokio::main]
@@ -95,7 +99,11 @@ async fn operate(run: Run) -> Result<(), Box<dyn Error>> {
     let metrics = Arc::new(Metrics::default());
     let bound = metrics::serve(metrics.clone(), settings.metrics_address).await?;
     tracing::info!(instance = settings.instance, identity = settings.identity, %bound, "the operator starts");
-    writeln!(std::io::stdout(), "{}", serde_json::json!({"metrics": format!("http://{bound}")}))?;
+    writeln!(
+        std::io::stdout(),
+        "{}",
+        serde_json::json!({"metrics": format!("http://{bound}")})
+    )?;
     controllers::run(client, settings, metrics, shutdown).await;
     tracing::info!("the operator has drained and logged out");
     Ok(())
@@ -103,8 +111,14 @@ async fn operate(run: Run) -> Result<(), Box<dyn Error>> {
 
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    if json { builder.json().init() } else { builder.with_ansi(false).init() }
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter);
+    if json {
+        builder.json().init()
+    } else {
+        builder.with_ansi(false).init()
+    }
 }
 
 async fn settings(run: Run, client: &Client) -> Result<Settings, Box<dyn Error>> {
@@ -118,7 +132,9 @@ async fn settings(run: Run, client: &Client) -> Result<Settings, Box<dyn Error>>
     };
     let identity = match run.identity {
         Some(identity) => identity,
-        None => std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned(),
+        None => std::fs::read_to_string("/proc/sys/kernel/hostname")?
+            .trim()
+            .to_owned(),
     };
     Ok(Settings {
         namespace: run.namespace,

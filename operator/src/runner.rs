@@ -183,7 +183,7 @@ async fn settle<K: Declared>(
         let again = retry(class, standing.attempts).min(QUIET.saturating_sub(standing.age) + Duration::from_millis(10));
         return (Action::requeue(again), summary.reason);
     }
-    let conditions = summary.conditions(object.meta().generation, &previous, Timestamp::now());
+    let conditions = summary.conditions(object.meta().generation, &previous, now());
     K::conclude(&mut details, object.meta().generation, conditions);
     if let Err(action) = write_status(object, ctx, key, &details, &before).await {
         return (action, summary.reason);
@@ -193,6 +193,12 @@ async fn settle<K: Declared>(
     }
     let action = if class.is_some() { Action::requeue(retry(class, standing.attempts)) } else { Action::await_change() };
     (action, summary.reason)
+}
+
+/// Whole seconds, as metav1 times are.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 fn retry(class: Option<Class>, attempts: u32) -> Duration {

@@ -38,7 +38,8 @@ impl Declared for ContainerNetwork {
     async fn reconcile(self: Arc<Self>, ctx: Arc<Context>, details: &mut ContainerNetworkStatus) -> Result<Summary, Failure> {
         let key = key_of(&*self);
         let references = dereference::dereference(&self, &ctx, &key).await?;
-        let wanted = validate::validate(&self, &ctx, &key, &references)?;
+        let mut wanted = validate::validate(&self, &ctx, &key, &references)?;
+        let declined = plan::keep_ranges(&references, &mut wanted);
         status::describe(&wanted, details);
         let outcome = realize(&self, &ctx, &references, &wanted, details).await;
         // Others go by what is known of the network, whether it is whole or not.
@@ -46,7 +47,7 @@ impl Declared for ContainerNetwork {
         if ctx.facts.publish_network(&key, facts) {
             ctx.wake.changed(&Topic::Object(key));
         }
-        outcome
+        outcome.map(|summary| status::with_declined(summary, declined))
     }
 
     async fn finalize(self: Arc<Self>, ctx: Arc<Context>, details: &mut ContainerNetworkStatus) -> Result<(), Failure> {

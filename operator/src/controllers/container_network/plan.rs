@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::Value;
-use topology::{Change, DhcpSpec, Intent, Owner, Plan, SegmentSpec, Shared, Step, SubnetSpec, Verb};
+use topology::{Change, DhcpSpec, Intent, Owner, Plan, Range, SegmentSpec, Shared, Step, SubnetSpec, Verb};
 use vsphere::{Inventory, Moref, PortGroup, PortGroupSpec, Vlan};
 
 use super::dereference::References;
@@ -122,6 +122,28 @@ pub(super) fn intents(wanted: &Wanted) -> Vec<Intent> {
     };
     intents.push(segment.intent());
     intents
+}
+
+/// NSX lets DHCP ranges grow and never shrink: ranges that would are declined, and the old ones stay.
+pub(super) fn keep_ranges(references: &References, wanted: &mut Wanted) -> Vec<Range> {
+    let path = topology::segment_path(&wanted.owner.external_id());
+    let (Some(server), Some(engine)) = (&mut wanted.dhcp, &references.ground.connected.nsx) else { return Vec::new() };
+    let observed = engine.get(&path).map(|segment| ranges_of(&segment.body)).unwrap_or_default();
+    match topology::ranges_in_effect(&observed, &server.ranges) {
+        Ok(ranges) => {
+            server.ranges = ranges;
+            Vec::new()
+        }
+        Err(lost) => {
+            server.ranges = observed;
+            lost
+        }
+    }
+}
+
+fn ranges_of(segment: &Value) -> Vec<Range> {
+    let ranges = segment.pointer("/subnets/0/dhcp_ranges").and_then(Value::as_array);
+    ranges.into_iter().flatten().filter_map(|range| range.as_str()?.parse().ok()).collect()
 }
 
 fn segment(references: &References, wanted: &Wanted) -> Plan<Action> {

@@ -77,7 +77,7 @@ fn still_attached(engine: &vsphere::Engine, group: &vsphere::PortGroup) -> Resul
 
 async fn segment(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Owner, retain: bool) -> Result<(), Failure> {
     let engine = ground.connected.nsx()?;
-    let path = format!("/infra/segments/{}", owner.external_id());
+    let path = topology::segment_path(&owner.external_id());
     ctx.wake.watch(key, Topic::Nsx { site: ground.site.clone(), path: path.clone() });
     let Some(observed) = engine.get(&path) else { return Ok(()) };
     if retain {

@@ -1,6 +1,7 @@
 //! What became of a network, in its status and for those who use it.
 
 use serde_json::Value;
+use topology::Range;
 use vic_crds::{ContainerNetworkStatus, PortGroupStatus};
 use vsphere::{AnyNetwork, Inventory};
 
@@ -43,7 +44,21 @@ pub(super) fn describe(wanted: &Wanted, details: &mut ContainerNetworkStatus) {
 }
 
 pub(super) fn segment_path(wanted: &Wanted) -> String {
-    format!("/infra/segments/{}", wanted.owner.external_id())
+    topology::segment_path(&wanted.owner.external_id())
+}
+
+/// Says which ranges could not be given up.
+pub(super) fn with_declined(summary: Summary, declined: Vec<Range>) -> Summary {
+    if declined.is_empty() {
+        return summary;
+    }
+    let lost: Vec<String> = declined.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "{} The ranges of the spec are not taken over, because DHCP ranges only grow: {} would be lost.",
+        summary.message,
+        lost.join(", ")
+    );
+    Summary { message, declined: Some("RangesGrowOnly"), ..summary }
 }
 
 /// What `Observe` says where the world differs.
