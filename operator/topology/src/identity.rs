@@ -168,13 +168,16 @@ pub fn without_tags(body: &Value) -> Map<String, Value> {
     let mut kept = body.as_object().cloned().unwrap_or_default();
     kept.retain(|field, _| !field.starts_with('_') && !READ_ONLY.contains(&field.as_str()));
     if let Some(tags) = kept.get_mut("tags").and_then(Value::as_array_mut) {
-        tags.retain(|tag| {
-            !tag.get("scope")
-                .and_then(Value::as_str)
-                .is_some_and(|scope| scope.starts_with("vic-operator/"))
-        });
+        tags.retain(|tag| !is_own_tag(tag));
     }
     kept
+}
+
+/// Whether a tag, as NSX writes it, is one of this operator's, of whatever instance.
+pub(crate) fn is_own_tag(tag: &Value) -> bool {
+    tag.get("scope")
+        .and_then(Value::as_str)
+        .is_some_and(|scope| scope.starts_with("vic-operator/"))
 }
 
 /// Percent-encodes what separates the parts of a mark, and what would break its line.

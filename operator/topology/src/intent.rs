@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::identity::is_own_tag;
+
 /// One object as it should be: the fields we declare, and no others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
@@ -29,7 +31,7 @@ impl Intent {
         }
     }
 
-    /// What a person calls it.
+    /// What a person calls it, such as `segment VIC-Bridge`.
     #[must_use]
     pub fn what(&self) -> String {
         let name = self
@@ -37,7 +39,38 @@ impl Intent {
             .get("display_name")
             .and_then(Value::as_str)
             .unwrap_or(&self.path);
-        format!("{} {name}", self.resource_type)
+        format!("{} {name}", word(self.resource_type))
+    }
+
+    /// The same, with the tags that others than operators gave to what is there.
+    pub(crate) fn keeping_tags_of(&self, observed: &Value) -> Self {
+        let mut kept = self.clone();
+        let theirs = observed
+            .get("tags")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        if let Some(tags) = kept.body.get_mut("tags").and_then(Value::as_array_mut) {
+            for tag in theirs.filter(|tag| !is_own_tag(tag)) {
+                if !tags.contains(tag) {
+                    tags.push(tag.clone());
+                }
+            }
+        }
+        kept
+    }
+}
+
+/// An NSX type in the field's own words.
+pub(crate) fn word(resource_type: &str) -> &str {
+    match resource_type {
+        "Segment" => "segment",
+        "PolicyNatRule" => "NAT rule",
+        "Rule" => "firewall rule",
+        "GatewayPolicy" => "gateway policy",
+        "Service" => "service",
+        "DhcpServerConfig" => "DHCP profile",
+        other => other,
     }
 }
 

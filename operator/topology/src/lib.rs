@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod claims;
+mod defaults;
 pub mod diff;
 pub mod identity;
 pub mod intent;
