@@ -412,7 +412,8 @@ impl Mirror {
         self.unsettled.len()
     }
 
-    /// Lets go what time has settled, and says what to read.
+    /// Lets go what time has settled, and says what to read. Not to be called while a search is under way: what it
+    /// brings may be older than what is let go.
     pub(crate) fn pending(&mut self, now: Duration) -> Pending {
         let lag = self.lag;
         let mut pending = Pending::default();

@@ -147,7 +147,9 @@ impl World {
                     self.mirror.observe(Scope::Owned, &rows, began);
                     self.mirror
                         .complete(Scope::Owned, rows.iter().map(|row| row.path.clone()).collect());
-                    self.mirror.pending(self.time());
+                    if self.searches.is_empty() {
+                        self.mirror.pending(self.time());
+                    }
                 }
             }
             Step::Fetch(object) => {

@@ -40,7 +40,8 @@ fn delete(path: &str) -> Change {
 }
 
 fn row(path: &str, v: u32, modified: i64, more: Value) -> Row {
-    let mut body = json!({"path": path, "resource_type": "Segment", "v": v, "tags": tags(),
+    let id = path.rsplit('/').next().unwrap();
+    let mut body = json!({"path": path, "id": id, "display_name": id, "resource_type": "Segment", "v": v, "tags": tags(),
         "_last_modified_time": modified, "status": {"consolidated_status": "SUCCESS"}});
     for (key, value) in more.as_object().unwrap() {
         body[key] = value.clone();
