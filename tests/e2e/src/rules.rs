@@ -47,7 +47,10 @@ impl fmt::Display for Rule {
 /// The rules of one CRD, given as JSON.
 #[must_use]
 pub fn of(crd: &Value) -> Vec<Rule> {
-    let kind = crd.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default();
+    let kind = crd
+        .pointer("/spec/names/kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let mut rules = Vec::new();
     if let Some(schema) = crd.pointer("/spec/versions/0/schema/openAPIV3Schema") {
         walk(kind, schema, &mut Vec::new(), &mut rules);
@@ -56,7 +59,13 @@ pub fn of(crd: &Value) -> Vec<Rule> {
 }
 
 fn walk(kind: &str, schema: &Value, path: &mut Vec<String>, rules: &mut Vec<Rule>) {
-    let mut add = |demand| rules.push(Rule { kind: kind.to_owned(), path: path.clone(), demand });
+    let mut add = |demand| {
+        rules.push(Rule {
+            kind: kind.to_owned(),
+            path: path.clone(),
+            demand,
+        })
+    };
     demands(schema).into_iter().for_each(&mut add);
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
         for (name, property) in properties {
@@ -75,10 +84,21 @@ fn walk(kind: &str, schema: &Value, path: &mut Vec<String>, rules: &mut Vec<Rule
 fn demands(schema: &Value) -> Vec<Demand> {
     let count = |field: &str| schema.get(field).and_then(Value::as_u64);
     // Bounds are written as floats.
-    let number = |field: &str| schema.get(field).map(ToString::to_string).and_then(|text| text.trim_end_matches(".0").parse().ok());
-    let list_key = schema.pointer("/x-kubernetes-list-map-keys/0").and_then(Value::as_str).map(str::to_owned);
+    let number = |field: &str| {
+        schema
+            .get(field)
+            .map(ToString::to_string)
+            .and_then(|text| text.trim_end_matches(".0").parse().ok())
+    };
+    let list_key = schema
+        .pointer("/x-kubernetes-list-map-keys/0")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     let cel = schema.get("x-kubernetes-validations").and_then(Value::as_array);
-    let messages = cel.into_iter().flatten().filter_map(|rule| rule.get("message").or(rule.get("rule")).and_then(Value::as_str));
+    let messages = cel
+        .into_iter()
+        .flatten()
+        .filter_map(|rule| rule.get("message").or(rule.get("rule")).and_then(Value::as_str));
     [
         schema.get("enum").map(|_| Demand::Enum),
         schema.get("pattern").map(|_| Demand::Pattern),
@@ -107,7 +127,10 @@ mod tests {
                 "b": {"type": "integer", "minimum": 0.0, "enum": [1, 2]},
             }, "x-kubernetes-validations": [{"rule": "true", "message": "m"}]}}
         }}}]}});
-        let found: Vec<String> = of(&crd).iter().map(|rule| format!("{} {:?}", rule.path.join("."), rule.demand)).collect();
+        let found: Vec<String> = of(&crd)
+            .iter()
+            .map(|rule| format!("{} {:?}", rule.path.join("."), rule.demand))
+            .collect();
         let expected = [
             "spec Cel(\"m\")",
             "spec.a MaxItems(3, None)",

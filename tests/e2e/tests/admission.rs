@@ -34,23 +34,37 @@ struct Refusal {
 }
 
 fn fixture<T: for<'de> Deserialize<'de>>(name: &str) -> Vec<T> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/admission").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/admission")
+        .join(name);
     let text = std::fs::read_to_string(path).unwrap();
-    serde_yaml_ng::Deserializer::from_str(&text).map(|document| T::deserialize(document).unwrap()).collect()
+    serde_yaml_ng::Deserializer::from_str(&text)
+        .map(|document| T::deserialize(document).unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn every_rule_of_the_api_refuses_its_breach() {
-    let lab = Lab::start(Options { operator: false, ..Options::named("admission") }).await.unwrap();
+    let lab = Lab::start(Options {
+        operator: false,
+        ..Options::named("admission")
+    })
+    .await
+    .unwrap();
     let client = lab.client().await.unwrap();
     let bases: Vec<Value> = fixture("bases.yaml");
     let cases: Vec<Case> = fixture::<Vec<Case>>("cases.yaml").remove(0);
     for base in &bases {
-        create(&client, base, true).await.unwrap_or_else(|error| panic!("a base is refused: {error}\n{base}"));
+        create(&client, base, true)
+            .await
+            .unwrap_or_else(|error| panic!("a base is refused: {error}\n{base}"));
     }
     let mut failures = Vec::new();
     let mut broken = 0;
-    for rule in vic_crds::generate::all().iter().flat_map(|crd| of(&serde_json::to_value(crd).unwrap())) {
+    for rule in vic_crds::generate::all()
+        .iter()
+        .flat_map(|crd| of(&serde_json::to_value(crd).unwrap()))
+    {
         match refusal(&rule, &bases, &cases) {
             None => failures.push(format!("{rule}: no case breaks it")),
             Some(refusal) => match check(&client, &refusal).await {
@@ -59,13 +73,21 @@ async fn every_rule_of_the_api_refuses_its_breach() {
             },
         }
     }
-    assert!(failures.is_empty(), "{} rules are not held:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} rules are not held:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     println!("{broken} rules, each with a manifest that breaks it alone");
 }
 
 async fn create(client: &Client, manifest: &Value, dry_run: bool) -> kube::Result<DynamicObject> {
     let object: DynamicObject = serde_json::from_value(manifest.clone()).unwrap();
-    let parameters = PostParams { dry_run, ..PostParams::default() };
+    let parameters = PostParams {
+        dry_run,
+        ..PostParams::default()
+    };
     api(client, manifest).create(&parameters, &object).await
 }
 
@@ -86,8 +108,16 @@ async fn check(client: &Client, refusal: &Refusal) -> Result<(), String> {
     match answer {
         Ok(_) => Err(format!("accepted: {}", refusal.manifest)),
         Err(kube::Error::Api(status)) => {
-            let missing: Vec<&String> = refusal.says.iter().filter(|part| !status.message.contains(*part)).collect();
-            if missing.is_empty() { Ok(()) } else { Err(format!("says not {missing:?} but: {}", status.message)) }
+            let missing: Vec<&String> = refusal
+                .says
+                .iter()
+                .filter(|part| !status.message.contains(*part))
+                .collect();
+            if missing.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("says not {missing:?} but: {}", status.message))
+            }
         }
         Err(error) => Err(error.to_string()),
     }
@@ -102,24 +132,51 @@ async fn change(client: &Client, before: &Value, after: &Value) -> kube::Result<
     }
     let mut changed: DynamicObject = serde_json::from_value(after.clone()).unwrap();
     changed.metadata.resource_version = api.get(name).await?.metadata.resource_version;
-    api.replace(name, &PostParams { dry_run: true, ..PostParams::default() }, &changed).await
+    api.replace(
+        name,
+        &PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        },
+        &changed,
+    )
+    .await
 }
 
 fn refusal(rule: &Rule, bases: &[Value], cases: &[Case]) -> Option<Refusal> {
-    let field = rule.path.iter().fold(String::new(), |text, part| match part.as_str() {
-        "[]" => text + "[0]",
-        part if text.is_empty() => part.to_owned(),
-        part => text + "." + part,
-    });
-    let pointer: String = rule.path.iter().map(|part| if part == "[]" { "/0".to_owned() } else { format!("/{part}") }).collect();
+    let field = rule
+        .path
+        .iter()
+        .fold(String::new(), |text, part| match part.as_str() {
+            "[]" => text + "[0]",
+            part if text.is_empty() => part.to_owned(),
+            part => text + "." + part,
+        });
+    let pointer: String = rule
+        .path
+        .iter()
+        .map(|part| {
+            if part == "[]" {
+                "/0".to_owned()
+            } else {
+                format!("/{part}")
+            }
+        })
+        .collect();
     if let Demand::Cel(message) = &rule.demand {
         return cel(rule, message, &field, &pointer, bases, cases);
     }
-    let base = bases.iter().find(|base| base["kind"] == rule.kind && base.pointer(&pointer).is_some())?;
+    let base = bases
+        .iter()
+        .find(|base| base["kind"] == rule.kind && base.pointer(&pointer).is_some())?;
     let (value, says) = breach(&rule.demand, base.pointer(&pointer)?)?;
     let mut manifest = base.clone();
     *manifest.pointer_mut(&pointer)? = value;
-    Some(Refusal { manifest, before: None, says: vec![field, says] })
+    Some(Refusal {
+        manifest,
+        before: None,
+        says: vec![field, says],
+    })
 }
 
 /// A value that breaks a rule, and what the refusal says of it.
@@ -129,14 +186,25 @@ fn breach(demand: &Demand, valid: &Value) -> Option<(Value, String)> {
         Demand::Enum => (json!("Nonsense"), "Unsupported value".to_owned()),
         // These characters are in no form of this API.
         Demand::Pattern => (json!("*/%"), "should match".to_owned()),
-        Demand::MinLength(count) => (json!(text(count - 1)), format!("should be at least {count} chars long")),
-        Demand::MaxLength(count) => (json!(text(count + 1)), format!("may not be more than {count} bytes")),
-        Demand::Minimum(least) => (json!(least - 1), format!("should be greater than or equal to {least}")),
+        Demand::MinLength(count) => (
+            json!(text(count - 1)),
+            format!("should be at least {count} chars long"),
+        ),
+        Demand::MaxLength(count) => (
+            json!(text(count + 1)),
+            format!("may not be more than {count} bytes"),
+        ),
+        Demand::Minimum(least) => (
+            json!(least - 1),
+            format!("should be greater than or equal to {least}"),
+        ),
         Demand::Maximum(most) => (json!(most + 1), format!("should be less than or equal to {most}")),
         Demand::MinItems(_) => (json!([]), "should have at least".to_owned()),
         Demand::MaxItems(count, key) => {
             let item = valid.get(0)?;
-            let items: Vec<Value> = (0..=*count).map(|number| distinct(item, key.as_deref(), number)).collect();
+            let items: Vec<Value> = (0..=*count)
+                .map(|number| distinct(item, key.as_deref(), number))
+                .collect();
             (json!(items), format!("must have at most {count} items"))
         }
         Demand::Cel(_) => return None,
@@ -147,27 +215,51 @@ fn breach(demand: &Demand, valid: &Value) -> Option<(Value, String)> {
 fn distinct(item: &Value, key: Option<&str>, number: u64) -> Value {
     let mut item = item.clone();
     if let Some(key) = key {
-        item[key] = json!(if key == "version" { format!("v{number}") } else { format!("n{number}") });
+        item[key] = json!(if key == "version" {
+            format!("v{number}")
+        } else {
+            format!("n{number}")
+        });
     }
     item
 }
 
-fn cel(rule: &Rule, message: &str, field: &str, pointer: &str, bases: &[Value], cases: &[Case]) -> Option<Refusal> {
+fn cel(
+    rule: &Rule,
+    message: &str,
+    field: &str,
+    pointer: &str,
+    bases: &[Value],
+    cases: &[Case],
+) -> Option<Refusal> {
     let case = cases.iter().find(|case| case.message == message)?;
-    let named: BTreeMap<&str, &Value> =
-        bases.iter().map(|base| (base.pointer("/metadata/name").and_then(Value::as_str).unwrap(), base)).collect();
+    let named: BTreeMap<&str, &Value> = bases
+        .iter()
+        .map(|base| {
+            (
+                base.pointer("/metadata/name").and_then(Value::as_str).unwrap(),
+                base,
+            )
+        })
+        .collect();
     let mut candidates: Vec<&Value> = case.base.iter().map(|name| named[name.as_str()]).collect();
     if candidates.is_empty() {
         candidates = bases.iter().collect();
     }
-    let base = candidates.into_iter().find(|base| base["kind"] == rule.kind && base.pointer(pointer).is_some())?;
+    let base = candidates
+        .into_iter()
+        .find(|base| base["kind"] == rule.kind && base.pointer(pointer).is_some())?;
     let mut manifest = base.clone();
     match (&case.text, case.set.as_deref()) {
         (Some(text), _) => *manifest.pointer_mut(pointer)? = text.clone(),
         // The structure itself, emptied.
         (None, Some(".")) => *manifest.pointer_mut(pointer)? = json!({}),
         (None, Some(place)) => {
-            let place = if place.starts_with('/') { place.to_owned() } else { format!("{pointer}/{place}") };
+            let place = if place.starts_with('/') {
+                place.to_owned()
+            } else {
+                format!("{pointer}/{place}")
+            };
             let (parent, name) = place.rsplit_once('/')?;
             let parent = manifest.pointer_mut(parent)?.as_object_mut()?;
             match &case.to {
@@ -178,5 +270,9 @@ fn cel(rule: &Rule, message: &str, field: &str, pointer: &str, bases: &[Value], 
         (None, None) => return None,
     }
     let before = case.update.then(|| base.clone());
-    Some(Refusal { manifest, before, says: vec![field.to_owned(), message.to_owned()] })
+    Some(Refusal {
+        manifest,
+        before,
+        says: vec![field.to_owned(), message.to_owned()],
+    })
 }
