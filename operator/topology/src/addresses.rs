@@ -61,6 +61,36 @@ impl Range {
         self.first <= other.last && other.first <= self.last
     }
 
+    /// What is left of these addresses without the `other` ones: nothing, one range or two.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Vec<Self> {
+        if !self.overlaps(other) {
+            return vec![*self];
+        }
+        let step = |address: Ipv4Addr, up: bool| {
+            let number = u32::from(address);
+            let next = if up {
+                number.checked_add(1)
+            } else {
+                number.checked_sub(1)
+            };
+            next.map(Ipv4Addr::from)
+        };
+        let below = step(other.first, false).map(|last| Self {
+            first: self.first,
+            last,
+        });
+        let above = step(other.last, true).map(|first| Self {
+            first,
+            last: self.last,
+        });
+        [below, above]
+            .into_iter()
+            .flatten()
+            .filter(|left| left.first <= left.last)
+            .collect()
+    }
+
     /// Whether all of them lie in the network.
     #[must_use]
     pub fn lies_in(&self, net: &Ipv4Net) -> bool {

@@ -123,25 +123,35 @@ pub fn dhcp_profile(instance: &str, edge_cluster_path: Option<&str>) -> Intent {
     Intent::new(format!("/infra/dhcp-server-configs/{id}"), KIND, fields)
 }
 
-/// The ranges in effect: NSX lets them grow and never shrink.
+/// The ranges to write: those that are there, unchanged, then what is wanted beyond them. NSX takes additions
+/// and refuses any change of a range that exists, so that `.11-.50` grown to `.11-.199` becomes
+/// `.11-.50, .51-.199`.
 ///
 /// # Errors
-/// The ranges that would have to shrink; they stay as they are.
+/// What is there and no longer wanted, in whole or in part: it stays as it is.
 pub fn ranges_in_effect(observed: &[Range], wanted: &[Range]) -> Result<Vec<Range>, Vec<Range>> {
-    let lost: Vec<Range> = observed
-        .iter()
-        .filter(|there| !wanted.iter().any(|range| range == *there))
-        .copied()
-        .collect();
-    if lost.is_empty() {
-        Ok(wanted.to_vec())
-    } else {
-        Err(lost)
+    let is_lost = |there: &&Range| !without(&[**there], wanted).is_empty();
+    let lost: Vec<Range> = observed.iter().filter(is_lost).copied().collect();
+    if !lost.is_empty() {
+        return Err(lost);
     }
+    let more = without(wanted, observed);
+    Ok(observed.iter().copied().chain(more).collect())
+}
+
+/// The addresses of `ranges` that lie in none of `others`.
+fn without(ranges: &[Range], others: &[Range]) -> Vec<Range> {
+    others.iter().fold(ranges.to_vec(), |left, other| {
+        left.iter().flat_map(|range| range.without(other)).collect()
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn spec(subnet: Option<SubnetSpec>) -> SegmentSpec {
@@ -206,5 +216,104 @@ mod tests {
             Err(ranges(&["10.0.0.8-10.0.0.9"]))
         );
         assert_eq!(ranges_in_effect(&[], &there), Ok(there));
+    }
+
+    #[test]
+    fn a_range_grows_by_what_lies_beyond_it() {
+        let ranges = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<Range>>()
+        };
+        let cases = [
+            (
+                vec!["10.0.0.11-10.0.0.50"],
+                vec!["10.0.0.11-10.0.0.199"],
+                Ok(vec!["10.0.0.11-10.0.0.50", "10.0.0.51-10.0.0.199"]),
+            ),
+            (
+                vec!["10.0.0.11-10.0.0.50"],
+                vec!["10.0.0.5-10.0.0.60"],
+                Ok(vec![
+                    "10.0.0.11-10.0.0.50",
+                    "10.0.0.5-10.0.0.10",
+                    "10.0.0.51-10.0.0.60",
+                ]),
+            ),
+            (
+                vec!["10.0.0.1-10.0.0.5", "10.0.0.6-10.0.0.9"],
+                vec!["10.0.0.1-10.0.0.9"],
+                Ok(vec!["10.0.0.1-10.0.0.5", "10.0.0.6-10.0.0.9"]),
+            ),
+            (
+                vec!["10.0.0.11-10.0.0.50"],
+                vec!["10.0.0.12-10.0.0.99"],
+                Err(vec!["10.0.0.11-10.0.0.50"]),
+            ),
+            (
+                vec!["10.0.0.11-10.0.0.50"],
+                vec![],
+                Err(vec!["10.0.0.11-10.0.0.50"]),
+            ),
+            (
+                vec!["255.255.255.250-255.255.255.255"],
+                vec!["255.255.255.240-255.255.255.255"],
+                Ok(vec![
+                    "255.255.255.250-255.255.255.255",
+                    "255.255.255.240-255.255.255.249",
+                ]),
+            ),
+            (
+                vec!["0.0.0.0-0.0.0.4"],
+                vec!["0.0.0.0-0.0.0.9"],
+                Ok(vec!["0.0.0.0-0.0.0.4", "0.0.0.5-0.0.0.9"]),
+            ),
+        ];
+        for (there, wanted, expected) in cases {
+            let expected = expected
+                .map(|texts| ranges(&texts))
+                .map_err(|texts| ranges(&texts));
+            assert_eq!(
+                ranges_in_effect(&ranges(&there), &ranges(&wanted)),
+                expected,
+                "{there:?} {wanted:?}"
+            );
+        }
+    }
+
+    fn some_ranges() -> impl Strategy<Value = Vec<Range>> {
+        let range = (0_u8..40, 0_u8..12).prop_map(|(first, more)| Range {
+            first: Ipv4Addr::new(10, 0, 0, first),
+            last: Ipv4Addr::new(10, 0, 0, first + more),
+        });
+        prop::collection::vec(range, 0..5)
+    }
+
+    fn addresses(ranges: &[Range]) -> BTreeSet<u8> {
+        (0..=255)
+            .filter(|host| {
+                ranges
+                    .iter()
+                    .any(|range| range.contains(Ipv4Addr::new(10, 0, 0, *host)))
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_grow_to_exactly_what_is_wanted_or_not_at_all(there in some_ranges(), wanted in some_ranges()) {
+            match ranges_in_effect(&there, &wanted) {
+                Ok(ranges) => {
+                    prop_assert_eq!(addresses(&ranges), addresses(&wanted));
+                    prop_assert!(ranges.starts_with(&there), "what is there stays as it is");
+                    prop_assert_eq!(ranges_in_effect(&ranges, &wanted), Ok(ranges.clone()), "nothing is left to do");
+                }
+                Err(lost) => {
+                    prop_assert!(!addresses(&there).is_subset(&addresses(&wanted)));
+                    prop_assert!(lost.iter().all(|range| there.contains(range)));
+                }
+            }
+        }
     }
 }

@@ -5,15 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A shared object: policy path and NSX type.
 pub type Shared = (String, String);
 
-/// Users of shared objects, both by policy path.
+/// Users of shared objects. A user is any name that stays the same from call to call.
+///
+/// What its last user gave up is handed to that user, and to nobody else, each time it asks, until someone
+/// uses the object again: a write that failed is repeated by the next one, and an object that is gone already
+/// costs nothing to give up twice.
+///
+/// Two objects may pass each other: the last user's deletion is on its way while another begins to use the
+/// same object. NSX refuses to delete a service or profile in use, but a policy takes the rules in it along.
+/// Therefore a new user first asks [`Sharing::leaving`], and each user tells the end of its write by
+/// [`Sharing::settle`].
 #[derive(Clone, Debug, Default)]
 pub struct Sharing {
     users: BTreeMap<Shared, BTreeSet<String>>,
     uses: BTreeMap<String, BTreeSet<Shared>>,
+    /// Without users, by the user that gave it up last.
+    given_up: BTreeMap<Shared, String>,
+    /// Handed out for deletion in a write that has not ended, by the writing user.
+    leaving: BTreeMap<Shared, String>,
 }
 
 impl Sharing {
-    /// `user` now uses exactly `shared`; returns what nobody uses any more.
+    /// `user` now uses exactly `shared`; returns what it gave up and nobody uses any more.
     pub fn replace(&mut self, user: &str, shared: &[Shared]) -> Vec<Shared> {
         let wanted: BTreeSet<Shared> = shared.iter().cloned().collect();
         let before = self.uses.remove(user).unwrap_or_default();
@@ -22,85 +35,63 @@ impl Sharing {
                 .entry(shared.clone())
                 .or_default()
                 .insert(user.to_owned());
+            self.given_up.remove(shared);
         }
-        let mut unused = Vec::new();
         for shared in before.difference(&wanted) {
-            if let Some(users) = self.users.get_mut(shared) {
-                users.remove(user);
-                if users.is_empty() {
-                    self.users.remove(shared);
-                    unused.push(shared.clone());
-                }
+            let Some(users) = self.users.get_mut(shared) else {
+                continue;
+            };
+            users.remove(user);
+            if users.is_empty() {
+                self.users.remove(shared);
+                self.given_up.insert(shared.clone(), user.to_owned());
             }
         }
         if !wanted.is_empty() {
             self.uses.insert(user.to_owned(), wanted);
         }
+        let unused = self.given_up_by(user);
+        for shared in &unused {
+            self.leaving.insert(shared.clone(), user.to_owned());
+        }
         unused
     }
 
-    /// `user` is gone; returns what nobody uses any more, and what it used, for taking the removal back.
+    /// `user` is gone; returns what it gave up and nobody uses any more, and what it used, for taking the
+    /// removal back by [`Sharing::replace`].
     pub fn remove(&mut self, user: &str) -> (Vec<Shared>, Vec<Shared>) {
-        let before = self
-            .uses
-            .get(user)
-            .map(|uses| uses.iter().cloned().collect())
-            .unwrap_or_default();
-        (self.replace(user, &[]), before)
+        let mut before: BTreeSet<Shared> = self.uses.get(user).cloned().unwrap_or_default();
+        let unused = self.replace(user, &[]);
+        before.extend(unused.iter().cloned());
+        for shared in &unused {
+            self.given_up.remove(shared);
+        }
+        (unused, before.into_iter().collect())
+    }
+
+    /// The write of `user` has ended, whatever came of it.
+    pub fn settle(&mut self, user: &str) {
+        self.leaving.retain(|_, leaver| leaver != user);
+    }
+
+    /// The first of these objects that an unfinished write of another user takes away: `user` has to wait
+    /// until that has ended.
+    #[must_use]
+    pub fn leaving<'a>(&self, user: &str, shared: &'a [Shared]) -> Option<&'a Shared> {
+        shared
+            .iter()
+            .find(|shared| self.leaving.get(*shared).is_some_and(|leaver| leaver != user))
+    }
+
+    fn given_up_by(&self, user: &str) -> Vec<Shared> {
+        self.given_up
+            .iter()
+            .filter(|(_, last)| *last == user)
+            .map(|(shared, _)| shared.clone())
+            .collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn shared(n: u8) -> Shared {
-        (format!("/infra/services/{n}"), "Service".to_owned())
-    }
-
-    #[test]
-    fn the_last_user_takes_it_away() {
-        let mut sharing = Sharing::default();
-        assert!(sharing.replace("a", &[shared(1), shared(2)]).is_empty());
-        assert!(sharing.replace("b", &[shared(1)]).is_empty());
-        assert_eq!(
-            sharing.replace("a", &[shared(3)]),
-            [shared(2)],
-            "what a changed use leaves alone goes"
-        );
-        let (unused, used) = sharing.remove("b");
-        assert_eq!(
-            (unused, used.as_slice()),
-            (vec![shared(1)], [shared(1)].as_slice())
-        );
-        assert_eq!(
-            sharing.remove("b").0,
-            Vec::<Shared>::new(),
-            "nothing is taken away twice"
-        );
-        assert!(
-            sharing.replace("b", &used).is_empty(),
-            "a removal that failed is taken back"
-        );
-        assert_eq!(sharing.remove("b").0, [shared(1)]);
-    }
-
-    proptest! {
-        /// Under any interleaving something is given up exactly when its last user leaves it.
-        #[test]
-        fn an_object_is_given_up_exactly_when_unused(steps in prop::collection::vec((0_u8..4, prop::collection::btree_set(0_u8..4, 0..3)), 0..40)) {
-            let mut sharing = Sharing::default();
-            let mut model: BTreeMap<u8, BTreeSet<u8>> = BTreeMap::new();
-            for (user, uses) in steps {
-                let before: BTreeSet<u8> = model.values().flatten().copied().collect();
-                model.insert(user, uses.clone());
-                let after: BTreeSet<u8> = model.values().flatten().copied().collect();
-                let given_up = sharing.replace(&user.to_string(), &uses.iter().map(|n| shared(*n)).collect::<Vec<_>>());
-                let expected: Vec<Shared> = before.difference(&after).map(|n| shared(*n)).collect();
-                prop_assert_eq!(given_up, expected);
-            }
-        }
-    }
-}
+#[path = "sharing_tests.rs"]
+mod tests;
