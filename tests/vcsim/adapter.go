@@ -106,7 +106,7 @@ func (a *Adapter) exchange(ctx context.Context, method, path string, body, out a
 }
 
 // followSwitches waits for NSX to tell of segments. Groups that are still in use
-// are removed when their machines let go, so machine changes wake it too.
+// are removed when their machines let go, so changes of groups wake it too.
 func (a *Adapter) followSwitches() {
 	l := a.sim.hub.listen()
 	defer l.close()
@@ -121,11 +121,11 @@ func (a *Adapter) followSwitches() {
 		case s := <-answers:
 			wanted, known = s.Segments, true
 		case <-l.wake:
-			machines := false
+			released := false
 			for ref := range l.drain() {
-				machines = machines || ref.Type == "VirtualMachine"
+				released = released || ref.Type == "DistributedVirtualPortgroup"
 			}
-			if !pending || !machines {
+			if !pending || !released {
 				continue
 			}
 		}
@@ -166,10 +166,13 @@ func (a *Adapter) poll(out chan<- nsxSwitches) {
 
 // reconcile makes the NSX-backed groups match; true when one could not go yet.
 func (a *Adapter) reconcile(wanted []nsxSegment) bool {
-	have := map[string]*simulator.DistributedVirtualPortgroup{}
+	ctx := a.sim.newContext()
+	have, names := map[string]*simulator.DistributedVirtualPortgroup{}, map[string]string{}
 	for _, e := range a.sim.registry().All("DistributedVirtualPortgroup") {
 		if pg, ok := e.(*simulator.DistributedVirtualPortgroup); ok && isNSX(pg) {
-			have[pg.Config.LogicalSwitchUuid] = pg
+			id := pg.Config.LogicalSwitchUuid
+			have[id] = pg
+			ctx.WithLock(pg, func() { names[id] = pg.Name })
 		}
 	}
 	pending := false
@@ -181,20 +184,20 @@ func (a *Adapter) reconcile(wanted []nsxSegment) bool {
 		case s.RealizationID == "":
 		case pg == nil:
 			err = a.add(s)
-		case pg.Name != escapeName(s.DisplayName):
+		case names[s.RealizationID] != escapeName(s.DisplayName):
 			err = a.sim.editRename(&editRequest{Type: pg.Self.Type, Name: pg.Self.Value, To: s.DisplayName})
 		}
 		if err != nil {
 			log.Printf("adapter: segment %s: %v", s.DisplayName, err)
 		}
 	}
-	for _, pg := range have {
-		if len(a.sim.over.usersOf(a.sim.newContext(), pg.Self)) > 0 {
+	for id, pg := range have {
+		if len(a.sim.over.usage.users(pg.Self)) > 0 {
 			pending = true
 			continue
 		}
 		if err := a.sim.editDestroy(&editRequest{Type: pg.Self.Type, Name: pg.Self.Value}); err != nil {
-			log.Printf("adapter: port group %s: %v", pg.Name, err)
+			log.Printf("adapter: port group %s: %v", names[id], err)
 			pending = true
 		}
 	}
@@ -259,17 +262,11 @@ func (a *Adapter) awaitMachines(l *Listener) bool {
 func (a *Adapter) snapshot() []nsxVM {
 	ctx := a.sim.newContext()
 	out := []nsxVM{}
-	for _, e := range ctx.Map.All("VirtualMachine") {
-		vm, ok := e.(*simulator.VirtualMachine)
-		if !ok || a.sim.hub.isGone(vm.Self) {
-			continue
+	a.sim.eachVM(ctx, func(vm *simulator.VirtualMachine) {
+		if vm.Config.InstanceUuid != "" {
+			out = append(out, a.describe(ctx, vm))
 		}
-		ctx.WithLock(vm, func() {
-			if vm.Config != nil && vm.Config.InstanceUuid != "" {
-				out = append(out, a.describe(ctx, vm))
-			}
-		})
-	}
+	})
 	sort.Slice(out, func(i, j int) bool { return out[i].Moref < out[j].Moref })
 	return out
 }

@@ -46,31 +46,27 @@ func (s *Simulator) postContainer(r *containerRequest) (any, error) {
 
 // findVCH finds a container host by machine name, hidden name or reference.
 func (s *Simulator) findVCH(name string) *simulator.VirtualMachine {
-	for _, e := range s.registry().All("VirtualMachine") {
-		vm, ok := e.(*simulator.VirtualMachine)
-		if !ok {
-			continue
-		}
+	var found *simulator.VirtualMachine
+	s.eachVM(s.newContext(), func(vm *simulator.VirtualMachine) {
 		keys := extraConfig(vm)
 		if isVCH(keys) && (vm.Name == name || keys["init/common/name"] == name || vm.Self.Value == name) {
-			return vm
+			found = vm
 		}
-	}
-	return nil
+	})
+	return found
 }
 
 func (s *Simulator) findContainer(host *simulator.VirtualMachine, name string) *simulator.VirtualMachine {
-	for _, e := range s.registry().All("VirtualMachine") {
-		vm, ok := e.(*simulator.VirtualMachine)
-		if !ok || vm.ResourcePool == nil || host.ResourcePool == nil || *vm.ResourcePool != *host.ResourcePool {
-			continue
-		}
+	var found *simulator.VirtualMachine
+	pool := host.ResourcePool
+	s.eachVM(s.newContext(), func(vm *simulator.VirtualMachine) {
 		keys := extraConfig(vm)
-		if keys[readOnly+"common/id"] != "" && (keys[readOnly+"common/name"] == name || vm.Self.Value == name) {
-			return vm
+		if pool != nil && vm.ResourcePool != nil && *vm.ResourcePool == *pool && keys[readOnly+"common/id"] != "" &&
+			(keys[readOnly+"common/name"] == name || vm.Self.Value == name) {
+			found = vm
 		}
-	}
-	return nil
+	})
+	return found
 }
 
 // containerGroup is the port group behind an alias, or the one of that name.

@@ -108,27 +108,22 @@ type containerVM struct {
 func (n *guest) containers() []containerVM {
 	ctx := n.sim.newContext()
 	var out []containerVM
-	for _, e := range ctx.Map.All("VirtualMachine") {
-		vm, ok := e.(*simulator.VirtualMachine)
-		if !ok || vm.Self == n.vm.Self {
-			continue
+	pool := n.vm.ResourcePool
+	n.sim.eachVM(ctx, func(vm *simulator.VirtualMachine) {
+		keys := extraConfig(vm)
+		id := keys[readOnly+"common/id"]
+		if vm.Self == n.vm.Self || id == "" || vm.ResourcePool == nil || pool == nil || *vm.ResourcePool != *pool {
+			return
 		}
-		ctx.WithLock(vm, func() {
-			keys := extraConfig(vm)
-			id := keys[readOnly+"common/id"]
-			if id == "" || vm.ResourcePool == nil || n.vm.ResourcePool == nil || *vm.ResourcePool != *n.vm.ResourcePool {
-				return
-			}
-			c := containerVM{
-				id: id, name: keys[readOnly+"common/name"], image: keys[readOnly+"repo"], network: keys[readOnly+"networks"],
-				running: vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn, ip: vm.Guest.IpAddress,
-			}
-			if vm.Config.CreateDate != nil {
-				c.created = vm.Config.CreateDate.Unix()
-			}
-			out = append(out, c)
-		})
-	}
+		c := containerVM{
+			id: id, name: keys[readOnly+"common/name"], image: keys[readOnly+"repo"], network: keys[readOnly+"networks"],
+			running: vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn, ip: vm.Guest.IpAddress,
+		}
+		if vm.Config.CreateDate != nil {
+			c.created = vm.Config.CreateDate.Unix()
+		}
+		out = append(out, c)
+	})
 	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
 	return out
 }

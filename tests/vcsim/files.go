@@ -69,17 +69,11 @@ func noRoot(ds *simulator.Datastore, local, name string) types.BaseMethodFault {
 }
 
 // inUse tells whether a running machine holds a file, or one below a directory.
-func (o *overrides) inUse(ctx *simulator.Context, local string) bool {
-	for _, e := range ctx.Map.All("VirtualMachine") {
-		vm, ok := e.(*simulator.VirtualMachine)
-		if !ok || vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
-			continue
-		}
-		for _, name := range append(isosOf(vm), vm.Config.Files.VmPathName) {
-			_, held, f := o.sim.datastorePath(name)
-			if f == nil && (held == local || strings.HasPrefix(held, local+string(filepath.Separator))) {
-				return true
-			}
+func (o *overrides) inUse(local string) bool {
+	for _, name := range o.usage.held() {
+		_, held, f := o.sim.datastorePath(name)
+		if f == nil && (held == local || strings.HasPrefix(held, local+string(filepath.Separator))) {
+			return true
 		}
 	}
 	return false
@@ -112,7 +106,7 @@ func (o *overrides) MakeDirectory(_ *simulator.Context, req *types.MakeDirectory
 
 // DeleteDatastoreFileTask deletes a file or a directory with all in it.
 func (o *overrides) DeleteDatastoreFileTask(ctx *simulator.Context, req *types.DeleteDatastoreFile_Task) soap.HasFault {
-	return o.task(ctx, "DeleteDatastoreFile_Task", fileTaskEntity(req.Datacenter, req.This), func(c *simulator.Context) (types.AnyType, types.BaseMethodFault) {
+	return o.task(ctx, "DeleteDatastoreFile_Task", fileTaskEntity(req.Datacenter, req.This), func(*simulator.Context) (types.AnyType, types.BaseMethodFault) {
 		ds, local, f := o.sim.datastorePath(req.Name)
 		if f == nil {
 			f = noRoot(ds, local, "name")
@@ -123,7 +117,7 @@ func (o *overrides) DeleteDatastoreFileTask(ctx *simulator.Context, req *types.D
 		if _, err := os.Stat(local); err != nil {
 			return nil, fileFault(req.Name, err)
 		}
-		if o.inUse(c, local) {
+		if o.inUse(local) {
 			return nil, &types.FileLocked{FileFault: types.FileFault{File: req.Name}}
 		}
 		if err := os.RemoveAll(local); err != nil {
@@ -163,12 +157,12 @@ func (o *overrides) fromTo(from, to string, force *bool) (string, string, types.
 
 // MoveDatastoreFileTask moves a file or directory; the target's directory must be there.
 func (o *overrides) MoveDatastoreFileTask(ctx *simulator.Context, req *types.MoveDatastoreFile_Task) soap.HasFault {
-	return o.task(ctx, "MoveDatastoreFile_Task", fileTaskEntity(req.SourceDatacenter, req.This), func(c *simulator.Context) (types.AnyType, types.BaseMethodFault) {
+	return o.task(ctx, "MoveDatastoreFile_Task", fileTaskEntity(req.SourceDatacenter, req.This), func(*simulator.Context) (types.AnyType, types.BaseMethodFault) {
 		src, dst, f := o.fromTo(req.SourceName, req.DestinationName, req.Force)
 		if f != nil {
 			return nil, f
 		}
-		if o.inUse(c, src) {
+		if o.inUse(src) {
 			return nil, &types.FileLocked{FileFault: types.FileFault{File: req.SourceName}}
 		}
 		if err := os.Rename(src, dst); err != nil {

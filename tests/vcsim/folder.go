@@ -99,7 +99,7 @@ func (s *Simulator) upload(rec *recorder, r *http.Request, x *exchange, local st
 		rec.WriteHeader(http.StatusNotFound)
 		return false
 	}
-	if s.over.inUse(s.newContext(), local) {
+	if s.over.inUse(local) {
 		rec.WriteHeader(http.StatusInternalServerError) // locked by a running machine
 		return false
 	}
@@ -149,13 +149,10 @@ func (s *Simulator) vmxText(local string) (string, bool) {
 	if filepath.Ext(local) != ".vmx" {
 		return "", false
 	}
-	for _, e := range s.registry().All("VirtualMachine") {
-		vm, ok := e.(*simulator.VirtualMachine)
-		if !ok {
-			continue
-		}
+	text := ""
+	s.eachVM(s.newContext(), func(vm *simulator.VirtualMachine) {
 		if _, path, f := s.datastorePath(vm.Config.Files.VmPathName); f != nil || path != local {
-			continue
+			return
 		}
 		keys := extraConfig(vm)
 		if k := s.secrets.get(vm.Self); k != "" {
@@ -166,7 +163,7 @@ func (s *Simulator) vmxText(local string) (string, bool) {
 			lines = append(lines, fmt.Sprintf("%s = \"%s\"", k, strings.ReplaceAll(v, `"`, "|22")))
 		}
 		sort.Strings(lines[2:])
-		return strings.Join(lines, "\n") + "\n", true
-	}
-	return "", false
+		text = strings.Join(lines, "\n") + "\n"
+	})
+	return text, text != ""
 }

@@ -310,7 +310,9 @@ type mutation struct {
 
 func ro(k, v string) map[string]string { return map[string]string{readOnly + k: v} }
 
-func ro2(k, v, k2, v2 string) map[string]string { return map[string]string{readOnly + k: v, readOnly + k2: v2} }
+func ro2(k, v, k2, v2 string) map[string]string {
+	return map[string]string{readOnly + k: v, readOnly + k2: v2}
+}
 
 var mutations = []mutation{
 	{"id of another machine", ro("init/common/id", "VirtualMachine:vm-1"), "init/common/id"},

@@ -202,11 +202,16 @@ func (l *lab) pool() *object.ResourcePool {
 	return p
 }
 
+// vmFolder is found without a call, so that it also serves clients without a session.
 func (l *lab) vmFolder() *object.Folder {
 	l.t.Helper()
-	f, err := l.finder.Folder(l.ctx, "vm")
-	must(l.t, err)
-	return f
+	for _, e := range l.sim.registry().All("Folder") {
+		if f, ok := e.(*simulator.Folder); ok && f.Name == "vm" {
+			return object.NewFolder(l.client.Client, f.Self)
+		}
+	}
+	l.t.Fatal("no vm folder")
+	return nil
 }
 
 func (l *lab) backing(pg *simulator.DistributedVirtualPortgroup) types.BaseVirtualDeviceBackingInfo {

@@ -16,15 +16,16 @@ import (
 // the request's own _this still says which object is meant. It does no locking
 // of its own (Lock and Unlock are empty); its methods lock what they touch.
 type overrides struct {
-	Self moref
-	sim  *Simulator
+	Self  moref
+	sim   *Simulator
+	usage *Usage
 
 	mu       sync.Mutex
 	finished []moref // tasks, oldest first
 }
 
 func newOverrides(s *Simulator) *overrides {
-	return &overrides{Self: moref{Type: "LabOverrides", Value: "LabOverrides"}, sim: s}
+	return &overrides{Self: moref{Type: "LabOverrides", Value: "LabOverrides"}, sim: s, usage: newUsage()}
 }
 
 // Reference makes overrides a managed object.

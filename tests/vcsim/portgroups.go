@@ -258,7 +258,7 @@ func (o *overrides) destroyGroup(ctx *simulator.Context, pg *simulator.Distribut
 	if isNSX(pg) && !internal {
 		return &types.NotSupported{}
 	}
-	if len(o.usersOf(ctx, pg.Self)) > 0 || pg.Config.Uplink != nil && *pg.Config.Uplink {
+	if len(o.usage.users(pg.Self)) > 0 || pg.Config.Uplink != nil && *pg.Config.Uplink {
 		return &types.ResourceInUse{Type: pg.Self.Type, Name: pg.Self.Value}
 	}
 	dvs := *pg.Config.DistributedVirtualSwitch
@@ -279,19 +279,6 @@ func (o *overrides) destroyGroup(ctx *simulator.Context, pg *simulator.Distribut
 	return nil
 }
 
-// usersOf lists the virtual machines with a card on a network.
-func (o *overrides) usersOf(ctx *simulator.Context, network moref) []moref {
-	var out []moref
-	for _, e := range ctx.Map.All("VirtualMachine") {
-		vm, ok := e.(*simulator.VirtualMachine)
-		if ok && slices.Contains(networksOf(ctx, vm), network) {
-			out = append(out, vm.Self)
-		}
-	}
-	slices.SortFunc(out, func(a, b moref) int { return strings.Compare(a.Value, b.Value) })
-	return out
-}
-
 // networksOf are the networks that a virtual machine's cards are backed by.
 func networksOf(ctx *simulator.Context, vm *simulator.VirtualMachine) []moref {
 	var out []moref
@@ -301,29 +288,4 @@ func networksOf(ctx *simulator.Context, vm *simulator.VirtualMachine) []moref {
 		}
 	}
 	return out
-}
-
-// syncNetworks fills the vm list of every network and the network list of a machine.
-func (o *overrides) syncNetworks(ctx *simulator.Context, vm *simulator.VirtualMachine) {
-	if vm != nil && !o.sim.hub.isGone(vm.Self) {
-		if want := networksOf(ctx, vm); !slices.Equal(want, vm.Network) {
-			set(ctx, vm, types.PropertyChange{Name: "network", Val: want})
-		}
-	}
-	for _, kind := range []string{"DistributedVirtualPortgroup", "Network", "OpaqueNetwork"} {
-		for _, e := range ctx.Map.All(kind) {
-			var have []moref
-			switch n := e.(type) {
-			case *simulator.DistributedVirtualPortgroup:
-				have = n.Vm
-			case *mo.Network:
-				have = n.Vm
-			case *mo.OpaqueNetwork:
-				have = n.Vm
-			}
-			if want := o.usersOf(ctx, e.Reference()); !slices.Equal(want, have) {
-				set(ctx, e, types.PropertyChange{Name: "vm", Val: want})
-			}
-		}
-	}
 }

@@ -11,15 +11,6 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-func (l *lab) vmFolderUnchecked() *object.Folder {
-	for _, e := range l.sim.registry().All("Folder") {
-		if f, ok := e.(*simulator.Folder); ok && f.Name == "vm" {
-			return object.NewFolder(l.client.Client, f.Self)
-		}
-	}
-	return nil
-}
-
 func callRetrieve(l *lab, req *types.RetrievePropertiesEx) (*types.RetrievePropertiesExResponse, error) {
 	return methods.RetrievePropertiesEx(l.ctx, l.client.Client, req)
 }

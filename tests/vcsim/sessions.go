@@ -27,6 +27,13 @@ func (s *Sessions) note(sess *simulator.Session) {
 	s.mu.Unlock()
 }
 
+// find returns a session that has made a call.
+func (s *Sessions) find(key string) *simulator.Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[key]
+}
+
 // login notes the key that a login was answered with.
 func (s *Sessions) login(key, user string) {
 	s.mu.Lock()

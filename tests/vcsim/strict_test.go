@@ -97,7 +97,7 @@ func TestAMisorderedRequestIsAFaultThatNamesTheElement(t *testing.T) {
 func TestNothingWorksWithoutASession(t *testing.T) {
 	l := newLab(t)
 	must(t, l.client.Logout(l.ctx))
-	_, err := l.vmFolderUnchecked().CreateFolder(l.ctx, "f")
+	_, err := l.vmFolder().CreateFolder(l.ctx, "f")
 	wantSoap[types.NotAuthenticated](t, err)
 	req := types.RetrievePropertiesEx{This: l.client.ServiceContent.PropertyCollector}
 	_, err = callRetrieve(l, &req)

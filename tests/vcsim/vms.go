@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
-	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -40,8 +39,10 @@ func (o *overrides) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_Tas
 			return nil, &types.ManagedObjectNotFound{Obj: ref}
 		}
 		o.sim.secrets.put(ref, key)
-		c.WithLock(vm, func() { completeCards(vm) })
-		o.syncNetworks(c, vm)
+		c.WithLock(vm, func() {
+			completeCards(vm)
+			o.settle(c, vm)
+		})
 		o.sim.hub.touch(append([]moref{ref, req.This, req.Pool, *vm.Runtime.Host}, vm.Datastore...)...)
 		return ref, nil
 	})
@@ -176,7 +177,7 @@ func (o *overrides) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM
 			o.sim.secrets.put(vm.Self, key)
 		}
 		completeCards(vm)
-		o.syncNetworks(c, vm)
+		o.settle(c, vm)
 		o.sim.hub.touch(vm.Self)
 		return nil, nil
 	})
@@ -237,6 +238,7 @@ func (o *overrides) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_T
 			return nil, f
 		}
 		o.openSerialPorts(vm)
+		o.settle(c, vm)
 		o.sim.hub.touch(vm.Self)
 		return nil, nil
 	})
@@ -269,6 +271,7 @@ func (o *overrides) PowerOffVMTask(ctx *simulator.Context, req *types.PowerOffVM
 			return nil, f
 		}
 		clearGuest(c, vm)
+		o.settle(c, vm)
 		o.sim.hub.touch(vm.Self)
 		return nil, nil
 	})
@@ -321,7 +324,7 @@ func (o *overrides) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachi
 		_ = os.Remove(dir) // fails unless it is empty
 	}
 	o.sim.secrets.put(vm.Self, "")
-	o.syncNetworks(ctx, nil)
+	o.settle(ctx, vm)
 	o.sim.hub.touch(touched...)
 	return nil
 }
@@ -420,14 +423,3 @@ func extraConfig(vm *simulator.VirtualMachine) map[string]string {
 	}
 	return out
 }
-
-func vmByName(ctx *simulator.Context, name string) *simulator.VirtualMachine {
-	for _, e := range ctx.Map.All("VirtualMachine") {
-		if vm, ok := e.(*simulator.VirtualMachine); ok && (vm.Name == name || vm.Self.Value == name) {
-			return vm
-		}
-	}
-	return nil
-}
-
-var _ mo.Reference = (*overrides)(nil)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -12,6 +13,17 @@ import (
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+func (l *lab) machine(name string) *simulator.VirtualMachine {
+	l.t.Helper()
+	e, err := l.sim.find("VirtualMachine", name)
+	must(l.t, err)
+	vm, ok := e.(*simulator.VirtualMachine)
+	if !ok {
+		l.t.Fatalf("%s is a %T", name, e)
+	}
+	return vm
 }
 
 func TestAMissingISOKeepsAMachineOff(t *testing.T) {
@@ -65,13 +77,13 @@ func TestReconfigureGuardsVersionAndPower(t *testing.T) {
 	l.wait(vm.Reconfigure(l.ctx, types.VirtualMachineConfigSpec{ExtraConfig: []types.BaseOptionValue{
 		&types.OptionValue{Key: "guestinfo.x", Value: "1"}, &types.OptionValue{Key: "guestinfo.y@non-persistent", Value: "1"}}}))
 	l.wait(vm.PowerOff(l.ctx))
-	keys := extraConfig(vmByName(l.sim.newContext(), "v"))
+	keys := extraConfig(l.machine("v"))
 	if _, kept := keys["guestinfo.y@non-persistent"]; kept || keys["guestinfo.x"] != "1" {
 		t.Errorf("%v", keys)
 	}
 	l.wait(vm.Reconfigure(l.ctx, types.VirtualMachineConfigSpec{ExtraConfig: []types.BaseOptionValue{
 		&types.OptionValue{Key: "guestinfo.x", Value: ""}, &types.OptionValue{Key: "never.there", Value: ""}}}))
-	keys = extraConfig(vmByName(l.sim.newContext(), "v"))
+	keys = extraConfig(l.machine("v"))
 	if _, kept := keys["guestinfo.x"]; kept {
 		t.Error("an empty value does not delete")
 	}
@@ -115,7 +127,7 @@ func TestCardsWithoutASlotGetOne(t *testing.T) {
 	a.GetVirtualDeviceConfigSpec().Device.GetVirtualDevice().SlotInfo = nil
 	b.GetVirtualDeviceConfigSpec().Device.GetVirtualDevice().SlotInfo = nil
 	l.vm("v", a, b)
-	cards := nicsOf(vmByName(l.sim.newContext(), "v"))
+	cards := nicsOf(l.machine("v"))
 	if len(cards) != 2 || cards[0].slot != 160 || cards[1].slot != 192 || cards[0].card.MacAddress == cards[1].card.MacAddress {
 		t.Errorf("%+v", cards)
 	}
