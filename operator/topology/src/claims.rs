@@ -1,6 +1,7 @@
 //! What a NAT rule claims on a gateway, and whether two claims clash.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde_json::Value;
@@ -62,10 +63,21 @@ impl Claim {
             "SNAT" | "NO_SNAT" => (false, text("source_network"), text("destination_network")),
             _ => return None,
         };
-        let (protocol, service_ports) = text("service")
-            .and_then(service)
-            .map_or((NatProtocol::Any, None), |body| read_service(&body));
-        let ports = text("translated_ports").and_then(Ports::parse).or(service_ports);
+        if address.is_some_and(is_other_family) {
+            return None;
+        }
+        // NSX ignores `translated_ports` where the rule has no service.
+        let (protocol, ports) = match text("service") {
+            None => (NatProtocol::Any, None),
+            Some(path) => {
+                let (protocol, ports) =
+                    service(path).map_or((NatProtocol::Any, None), |body| read_service(&body));
+                (
+                    protocol,
+                    text("translated_ports").and_then(Ports::parse).or(ports),
+                )
+            }
+        };
         Some(Self {
             gateway: gateway.to_owned(),
             inbound,
@@ -103,11 +115,26 @@ fn meet<T>(one: Option<T>, other: Option<T>, common: impl Fn(T, T) -> bool) -> b
     }
 }
 
-/// NSX allows lists of addresses; the widest reading of what we cannot hold is "every address".
+/// NSX allows lists of addresses: they are read as the smallest network around them, and what cannot be read
+/// as every address.
 fn network(text: &str) -> Option<Ipv4Net> {
-    text.parse::<Ipv4Net>()
-        .ok()
-        .or_else(|| text.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from))
+    let mut nets = text.split(',').map(|item| {
+        let item = item.trim();
+        item.parse::<Ipv4Net>()
+            .ok()
+            .or_else(|| item.parse::<Ipv4Addr>().ok().map(Ipv4Net::from))
+    });
+    let first = nets.next()??;
+    nets.try_fold(first, |around, net| around_both(around, net?))
+}
+
+fn around_both(one: Ipv4Net, other: Ipv4Net) -> Option<Ipv4Net> {
+    std::iter::successors(Some(one), Ipv4Net::supernet).find(|net| net.contains(&other))
+}
+
+/// Whether all of it is IPv6, which no claim of ours can meet.
+fn is_other_family(text: &str) -> bool {
+    text.split(',').all(|item| item.contains(':'))
 }
 
 fn read_service(body: &Value) -> (NatProtocol, Option<Ports>) {

@@ -110,6 +110,63 @@ fn a_foreign_rule_is_read_as_what_it_publishes() {
     assert_eq!(Claim::from_nat_rule("/g", &disabled, |_| None), None);
 }
 
+#[test]
+fn a_foreign_rule_holds_at_least_what_it_translates() {
+    let service = |path: &str| {
+        let entry = |ports: Value| json!({"resource_type": "L4PortSetServiceEntry", "l4_protocol": "TCP", "destination_ports": ports});
+        match path {
+            "one" => Some(json!({"service_entries": [entry(json!(["80"]))]})),
+            "two ports" => Some(json!({"service_entries": [entry(json!(["80", "443"]))]})),
+            "two entries" => Some(json!({"service_entries": [entry(json!(["80"])), entry(json!(["81"]))]})),
+            "icmp" => Some(
+                json!({"service_entries": [{"resource_type": "ICMPTypeServiceEntry", "protocol": "ICMPv4"}]}),
+            ),
+            _ => None,
+        }
+    };
+    let rule = |more: Value| {
+        let mut rule = json!({"action": "DNAT", "destination_network": "203.0.113.10", "translated_network": "10.0.0.1"});
+        rule.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        rule
+    };
+    let cases = [
+        (json!({"service": "one"}), "203.0.113.10:80/TCP"),
+        (
+            json!({"service": "one", "translated_ports": "8080-8081"}),
+            "203.0.113.10:8080-8081/TCP",
+        ),
+        (json!({"translated_ports": "8080"}), "203.0.113.10"),
+        (json!({"service": "two ports"}), "203.0.113.10/TCP"),
+        (json!({"service": "two entries"}), "203.0.113.10"),
+        (json!({"service": "icmp"}), "203.0.113.10/ICMP"),
+        (json!({"service": "unknown"}), "203.0.113.10"),
+        (
+            json!({"service": "unknown", "translated_ports": "8080"}),
+            "203.0.113.10:8080",
+        ),
+        (
+            json!({"destination_network": "203.0.113.8, 203.0.113.11"}),
+            "203.0.113.8/30",
+        ),
+        (json!({"destination_network": "203.0.113.0/28"}), "203.0.113.0/28"),
+        (json!({"destination_network": "ANY"}), "any address"),
+    ];
+    for (more, expected) in cases {
+        let read = Claim::from_nat_rule("/g", &rule(more.clone()), service).unwrap();
+        assert_eq!(read.to_string(), expected, "{more}");
+    }
+    assert_eq!(
+        Claim::from_nat_rule(
+            "/g",
+            &rule(json!({"destination_network": "2001:db8::1"})),
+            service
+        ),
+        None
+    );
+}
+
 fn any_claim() -> impl Strategy<Value = Claim> {
     let protocol = prop::sample::select(vec![NatProtocol::Tcp, NatProtocol::Udp, NatProtocol::Any]);
     (

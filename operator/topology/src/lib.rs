@@ -11,6 +11,7 @@ pub mod plan;
 pub mod segment;
 pub mod sharing;
 pub mod tenancy;
+pub mod winner;
 
 pub use addresses::{Range, RangeError, address_text, interface, overlap};
 pub use claims::Claim;
@@ -22,6 +23,7 @@ pub use plan::{Plan, Step, Verb, nsx_plan};
 pub use segment::{DhcpSpec, SegmentSpec, SubnetSpec, dhcp_profile, ranges_in_effect, segment_path};
 pub use sharing::{Shared, Sharing};
 pub use tenancy::Grants;
+pub use winner::{Contender, Holder, winner};
 
 #[cfg(test)]
 mod schema_tests;

@@ -1,0 +1,137 @@
+//! Which of several claims holds.
+//!
+//! Who already holds it in NSX keeps it; then comes the older declaration, then namespace and name. A loser
+//! keeps nobody out: who only clashes with a loser holds its own claim.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use crate::claims::Claim;
+use crate::identity::Owner;
+
+/// Who stands behind a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A rule in NSX without our mark, or another instance's.
+    Outside {
+        /// Its policy path.
+        path: String,
+    },
+    /// An object of this instance.
+    Ours {
+        /// Which.
+        owner: Owner,
+        /// When it was declared, RFC 3339 in UTC; the UID decides nothing.
+        created: String,
+    },
+}
+
+/// A claim and who makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contender {
+    /// What is claimed.
+    pub claim: Claim,
+    /// By whom.
+    pub holder: Holder,
+    /// Whether NSX has a rule of this holder with this claim.
+    pub in_nsx: bool,
+}
+
+impl Contender {
+    fn is_same_as(&self, other: &Self) -> bool {
+        match (&self.holder, &other.holder) {
+            (Holder::Outside { path: one }, Holder::Outside { path: other }) => one == other,
+            (Holder::Ours { owner: one, .. }, Holder::Ours { owner: other, .. }) => one.is_same_object(other),
+            _ => false,
+        }
+    }
+
+    /// Less means ahead. What stands in NSX is ahead of what does not; among those, what is ours stays where it
+    /// is, for a rule that someone adds beside it is no reason to cut off traffic.
+    fn rank(&self, other: &Self) -> Ordering {
+        other
+            .in_nsx
+            .cmp(&self.in_nsx)
+            .then_with(|| match (&self.holder, &other.holder) {
+                (
+                    Holder::Ours {
+                        owner: one,
+                        created: first,
+                    },
+                    Holder::Ours {
+                        owner: other,
+                        created: second,
+                    },
+                ) => {
+                    let name =
+                        |owner: &Owner| (owner.namespace.clone(), owner.name.clone(), owner.kind.clone());
+                    first.cmp(second).then_with(|| name(one).cmp(&name(other)))
+                }
+                (Holder::Ours { .. }, Holder::Outside { .. }) => Ordering::Less,
+                (Holder::Outside { .. }, Holder::Ours { .. }) => Ordering::Greater,
+                (Holder::Outside { path: one }, Holder::Outside { path: other }) => one.cmp(other),
+            })
+    }
+
+    /// What is outside stands, whatever else is claimed.
+    fn stands_anyway(&self) -> bool {
+        matches!(self.holder, Holder::Outside { .. })
+    }
+}
+
+/// Whether `mine` holds; `others` may contain it, and objects that clash with nothing.
+///
+/// # Errors
+/// The contender that keeps it from holding: one that itself holds.
+pub fn winner<'a>(mine: &'a Contender, others: &'a [Contender]) -> Result<(), &'a Contender> {
+    let rivals = others
+        .iter()
+        .filter(|other| !other.is_same_as(mine))
+        .collect::<Vec<_>>();
+    Contest {
+        rivals,
+        known: HashMap::new(),
+    }
+    .beaten_by(mine)
+    .map_or(Ok(()), Err)
+}
+
+struct Contest<'a> {
+    rivals: Vec<&'a Contender>,
+    /// By place among the rivals: whether it holds.
+    known: HashMap<usize, bool>,
+}
+
+impl<'a> Contest<'a> {
+    /// The first in rank of those who are ahead of it, clash with it and hold.
+    fn beaten_by(&mut self, contender: &Contender) -> Option<&'a Contender> {
+        let mut ahead: Vec<(usize, &'a Contender)> = self
+            .rivals
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, rival)| {
+                rival.claim.overlaps(&contender.claim) && rival.rank(contender) == Ordering::Less
+            })
+            .collect();
+        ahead.sort_by(|(_, one), (_, other)| one.rank(other));
+        ahead
+            .into_iter()
+            .find(|(place, rival)| self.holds(*place, rival))
+            .map(|(_, rival)| rival)
+    }
+
+    fn holds(&mut self, place: usize, contender: &Contender) -> bool {
+        if let Some(known) = self.known.get(&place) {
+            return *known;
+        }
+        // Ranks only fall from one to the next, so that this comes to an end.
+        let holds = contender.stands_anyway() || self.beaten_by(contender).is_none();
+        self.known.insert(place, holds);
+        holds
+    }
+}
+
+#[cfg(test)]
+#[path = "winner_tests.rs"]
+mod tests;
