@@ -1,6 +1,7 @@
 //! What should exist outside and how it differs from what does: pure, without I/O, time or threads.
 
 pub mod addresses;
+pub mod checks;
 pub mod claims;
 mod defaults;
 pub mod diff;
@@ -14,6 +15,7 @@ pub mod tenancy;
 pub mod winner;
 
 pub use addresses::{Range, RangeError, address_text, interface, overlap};
+pub use checks::{Broken, check_nat, check_subnet};
 pub use claims::Claim;
 pub use diff::{Difference, differences};
 pub use identity::*;

@@ -289,13 +289,16 @@ impl NatSpec {
     }
 
     fn firewall_match(&self) -> Option<&'static str> {
+        let internal = match &self.firewall {
+            NatFirewall::Exclusive { internal, .. } | NatFirewall::Additive { internal, .. } => *internal,
+            // No firewall belongs to a rule for outbound traffic: NSX's own default, so that the gateway's
+            // rules go on meaning the sources they name.
+            NatFirewall::Unmanaged | NatFirewall::Bypass => self.action == NatAction::Snat,
+        };
         match (self.action, &self.firewall) {
             (NatAction::NoDnat | NatAction::NoSnat, _) => None,
             (_, NatFirewall::Bypass) => Some("BYPASS"),
-            (
-                _,
-                NatFirewall::Exclusive { internal: true, .. } | NatFirewall::Additive { internal: true, .. },
-            ) => Some("MATCH_INTERNAL_ADDRESS"),
+            _ if internal => Some("MATCH_INTERNAL_ADDRESS"),
             _ => Some("MATCH_EXTERNAL_ADDRESS"),
         }
     }

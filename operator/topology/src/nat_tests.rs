@@ -93,6 +93,9 @@ fn each_action_names_the_networks_nsx_demands() {
             "{action:?}"
         );
         assert_eq!(nat["sequence_number"], json!(500));
+        if action == NatAction::Snat {
+            assert_eq!(nat["firewall_match"], json!("MATCH_INTERNAL_ADDRESS"));
+        }
     }
 }
 

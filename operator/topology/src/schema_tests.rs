@@ -139,7 +139,7 @@ fn formatted(format: &str, text: &str) -> bool {
     }
 }
 
-fn faults_of(intents: &[Intent]) -> Vec<String> {
+pub(crate) fn faults_of(intents: &[Intent]) -> Vec<String> {
     let mut found = Vec::new();
     for intent in intents {
         let body = Value::Object(intent.body.clone());
@@ -402,7 +402,7 @@ pub(crate) fn nat_specs() -> impl Strategy<Value = NatSpec> {
         )
 }
 
-fn owner(name: &str) -> Owner {
+pub(crate) fn owner(name: &str) -> Owner {
     Owner {
         instance: "2f1c3b5e-6c9e-4c7e-9a5c-5d0f0a4b7a11".into(),
         kind: "EdgeNatRule".into(),

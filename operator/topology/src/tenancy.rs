@@ -32,10 +32,10 @@ impl Grants {
             .any(|(first, last)| (*first..=*last).contains(&vlan))
     }
 
-    /// Whether the subnet lies in a granted one.
+    /// Whether all of the subnet lies in granted ones.
     #[must_use]
     pub fn allows_subnet(&self, net: &Ipv4Net) -> bool {
-        self.subnets.iter().any(|granted| granted.contains(net))
+        covered(&self.subnets, *net)
     }
 
     /// Whether the gateway may be used.
@@ -47,9 +47,7 @@ impl Grants {
     /// Whether the external address, or all of the network, may be used.
     #[must_use]
     pub fn allows_external(&self, net: &Ipv4Net) -> bool {
-        self.external_addresses
-            .iter()
-            .any(|granted| granted.contains(net))
+        covered(&self.external_addresses, *net)
     }
 
     /// Whether the pool may be a parent.
@@ -71,9 +69,36 @@ impl Grants {
     }
 }
 
+/// Whether the granted networks hold every address of `net`, one alone or neighbours together.
+fn covered(granted: &[Ipv4Net], net: Ipv4Net) -> bool {
+    Ipv4Net::aggregate(&granted.to_vec())
+        .iter()
+        .any(|granted| granted.contains(&net))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// A network is granted exactly when each of its addresses is.
+        #[test]
+        fn a_network_is_granted_address_by_address(
+            granted in prop::collection::vec((0_u8..=63, 26_u8..=32), 0..10),
+            (host, width) in (0_u8..=63, 26_u8..=32),
+        ) {
+            let net = |(host, width): (u8, u8)| Ipv4Net::new([203, 0, 113, host].into(), width).unwrap().trunc();
+            let granted: Vec<Ipv4Net> = granted.into_iter().map(net).collect();
+            let wanted = net((host, width));
+            let each = wanted.hosts().chain([wanted.network(), wanted.broadcast()]);
+            let expected = each.into_iter().all(|address| granted.iter().any(|net| net.contains(&address)));
+            let grants = Grants { subnets: granted.clone(), external_addresses: granted, ..Grants::default() };
+            prop_assert_eq!(grants.allows_subnet(&wanted), expected);
+            prop_assert_eq!(grants.allows_external(&wanted), expected);
+        }
+    }
 
     #[test]
     fn nothing_is_allowed_that_is_not_listed() {
