@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/vmware/govmomi/simulator"
@@ -92,7 +94,7 @@ func (c *Collector) DestroyPropertyCollector(ctx *simulator.Context, req *types.
 // CreateFilter adds a filter; a wait that runs takes notice of it.
 func (c *Collector) CreateFilter(ctx *simulator.Context, req *types.CreateFilter) soap.HasFault {
 	c.prepare(ctx)
-	if missing := invalidPath(req.Spec); missing != "" {
+	if missing, bad := invalidPath(req.Spec); bad {
 		return &methods.CreateFilterBody{Fault_: fault(&types.InvalidProperty{Name: missing})}
 	}
 	f := &Filter{owner: c, known: map[moref]map[string][sha256.Size]byte{}}
@@ -130,16 +132,49 @@ func (f *Filter) DestroyPropertyFilter(ctx *simulator.Context, req *types.Destro
 	return &methods.DestroyPropertyFilterBody{Res: &types.DestroyPropertyFilterResponse{}}
 }
 
-// invalidPath finds a property path that the type does not have.
-func invalidPath(spec types.PropertyFilterSpec) string {
+// managedTypes are the kinds whose property paths are checked.
+var managedTypes = map[string]reflect.Type{
+	"ClusterComputeResource": reflect.TypeFor[mo.ClusterComputeResource](), "ComputeResource": reflect.TypeFor[mo.ComputeResource](),
+	"Datacenter": reflect.TypeFor[mo.Datacenter](), "Datastore": reflect.TypeFor[mo.Datastore](),
+	"DistributedVirtualPortgroup": reflect.TypeFor[mo.DistributedVirtualPortgroup](), "DistributedVirtualSwitch": reflect.TypeFor[mo.DistributedVirtualSwitch](),
+	"Folder": reflect.TypeFor[mo.Folder](), "HostSystem": reflect.TypeFor[mo.HostSystem](), "ManagedEntity": reflect.TypeFor[mo.ManagedEntity](),
+	"Network": reflect.TypeFor[mo.Network](), "OpaqueNetwork": reflect.TypeFor[mo.OpaqueNetwork](), "ResourcePool": reflect.TypeFor[mo.ResourcePool](),
+	"Task": reflect.TypeFor[mo.Task](), "VirtualApp": reflect.TypeFor[mo.VirtualApp](), "VirtualMachine": reflect.TypeFor[mo.VirtualMachine](),
+}
+
+// invalidPath finds a property path that its type does not have, as far as the
+// declared types tell: below an abstract type anything may follow.
+func invalidPath(spec types.PropertyFilterSpec) (string, bool) {
 	for _, p := range spec.PropSet {
+		t, ok := managedTypes[p.Type]
 		for _, path := range p.PathSet {
-			if path == "" {
-				return path
+			if ok && !hasPath(t, strings.Split(path, ".")) {
+				return path, true
 			}
 		}
 	}
-	return ""
+	return "", false
+}
+
+func hasPath(t reflect.Type, path []string) bool {
+	for _, name := range path {
+		name, _, keyed := strings.Cut(name, "[")
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() == reflect.Interface {
+			return true
+		}
+		if t.Kind() != reflect.Struct || name == "" {
+			return false
+		}
+		f, ok := t.FieldByName(strings.ToUpper(name[:1]) + name[1:])
+		if !ok || keyed {
+			return ok
+		}
+		t = f.Type
+	}
+	return true
 }
 
 // members lists the objects that a filter selects now.

@@ -45,6 +45,9 @@ var answers = map[string]func(moref) soap.HasFault{
 	"PowerOffVM_Task": func(r moref) soap.HasFault {
 		return &methods.PowerOffVM_TaskBody{Res: &types.PowerOffVM_TaskResponse{Returnval: r}}
 	},
+	"PowerOnMultiVM_Task": func(r moref) soap.HasFault {
+		return &methods.PowerOnMultiVM_TaskBody{Res: &types.PowerOnMultiVM_TaskResponse{Returnval: r}}
+	},
 	"PowerOnVM_Task": func(r moref) soap.HasFault {
 		return &methods.PowerOnVM_TaskBody{Res: &types.PowerOnVM_TaskResponse{Returnval: r}}
 	},

@@ -218,30 +218,54 @@ func (o *overrides) checkReconfigure(ctx *simulator.Context, vm *simulator.Virtu
 	return o.checkDevices(ctx, vm, spec.DeviceChange)
 }
 
-// PowerOnVMTask fails when an ISO that is to be connected is not there: a host could not open it.
+// PowerOnVMTask powers one machine on.
 func (o *overrides) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_Task) soap.HasFault {
 	return o.task(ctx, "PowerOnVM_Task", req.This, func(c *simulator.Context) (types.AnyType, types.BaseMethodFault) {
-		vm, ok := c.Map.Get(req.This).(*simulator.VirtualMachine)
-		if !ok {
-			return nil, &types.ManagedObjectNotFound{Obj: req.This}
-		}
-		for _, iso := range isosOf(vm) {
-			_, local, f := o.sim.datastorePath(iso)
-			if f != nil {
-				return nil, f
-			}
-			if st, err := os.Stat(local); err != nil || st.IsDir() {
-				return nil, &types.FileNotFound{FileFault: types.FileFault{File: iso}}
-			}
-		}
-		if _, f := o.inner(c, vm.PowerOnVMTask(c, req)); f != nil {
-			return nil, f
-		}
-		o.openSerialPorts(vm)
-		o.settle(c, vm)
-		o.sim.hub.touch(vm.Self)
-		return nil, nil
+		return nil, o.powerOn(c, req.This)
 	})
+}
+
+// PowerOnMultiVMTask powers machines on one after another; the result says which it tried and which not.
+func (o *overrides) PowerOnMultiVMTask(ctx *simulator.Context, req *types.PowerOnMultiVM_Task) soap.HasFault {
+	return o.task(ctx, "PowerOnMultiVM_Task", req.This, func(c *simulator.Context) (types.AnyType, types.BaseMethodFault) {
+		var res types.ClusterPowerOnVmResult
+		for _, ref := range req.Vm {
+			var f types.BaseMethodFault
+			c.WithLock(ref, func() { f = o.powerOn(c, ref) })
+			if f != nil {
+				res.NotAttempted = append(res.NotAttempted, types.ClusterNotAttemptedVmInfo{
+					Vm: ref, Fault: types.LocalizedMethodFault{Fault: f, LocalizedMessage: faultText(f)}})
+				continue
+			}
+			res.Attempted = append(res.Attempted, types.ClusterAttemptedVmInfo{Vm: ref})
+		}
+		return res, nil
+	})
+}
+
+// powerOn fails when an ISO that is to be connected is not there: a host could
+// not open it. The machine's lock is held.
+func (o *overrides) powerOn(c *simulator.Context, ref moref) types.BaseMethodFault {
+	vm, ok := c.Map.Get(ref).(*simulator.VirtualMachine)
+	if !ok {
+		return &types.ManagedObjectNotFound{Obj: ref}
+	}
+	for _, iso := range isosOf(vm) {
+		_, local, f := o.sim.datastorePath(iso)
+		if f != nil {
+			return f
+		}
+		if st, err := os.Stat(local); err != nil || st.IsDir() {
+			return &types.FileNotFound{FileFault: types.FileFault{File: iso}}
+		}
+	}
+	if _, f := o.inner(c, vm.PowerOnVMTask(c, &types.PowerOnVM_Task{This: ref})); f != nil {
+		return f
+	}
+	o.openSerialPorts(vm)
+	o.settle(c, vm)
+	o.sim.hub.touch(ref)
+	return nil
 }
 
 // openSerialPorts creates the output files of serial ports, as a host does at power-on.

@@ -132,3 +132,18 @@ func TestCardsWithoutASlotGetOne(t *testing.T) {
 		t.Errorf("%+v", cards)
 	}
 }
+
+func TestManyArePoweredOnAtOnce(t *testing.T) {
+	l := newLab(t)
+	good, bad := l.vm("v"), l.vm("w", cdrom("[LocalDS_0] none.iso"))
+	dc, err := l.finder.Datacenter(l.ctx, "DC0")
+	must(t, err)
+	info := l.wait(dc.PowerOnVM(l.ctx, []types.ManagedObjectReference{good.Reference(), bad.Reference()}))
+	res, ok := info.Result.(types.ClusterPowerOnVmResult)
+	if !ok || len(res.Attempted) != 1 || len(res.NotAttempted) != 1 || res.NotAttempted[0].Vm != bad.Reference() {
+		t.Errorf("%+v", info.Result)
+	}
+	if d := l.sim.dump(); d.VMs[0].Power != "poweredOn" || d.VMs[1].Power != "poweredOff" {
+		t.Errorf("%+v", d.VMs)
+	}
+}

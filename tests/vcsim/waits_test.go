@@ -263,3 +263,20 @@ func TestTheSecretOfAMachineIsNeverTold(t *testing.T) {
 		t.Error("the dump should show it")
 	}
 }
+
+func TestAFilterMustNameRealProperties(t *testing.T) {
+	l := newLab(t)
+	for path, valid := range map[string]bool{
+		"name": true, "config.extraConfig": true, "runtime.powerState": true, "config.hardware.device": true, "customValue": true,
+		`config.extraConfig["guestinfo.a"]`: true, "nam": false, "config.extra": false, "": false,
+	} {
+		_, err := methods.CreateFilter(l.ctx, l.client.Client, &types.CreateFilter{
+			This: l.client.ServiceContent.PropertyCollector,
+			Spec: types.PropertyFilterSpec{PropSet: []types.PropertySpec{{Type: "VirtualMachine", PathSet: []string{path}}}}})
+		if valid {
+			must(t, err)
+		} else {
+			wantSoap[types.InvalidProperty](t, err)
+		}
+	}
+}
