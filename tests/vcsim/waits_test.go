@@ -268,7 +268,7 @@ func TestAFilterMustNameRealProperties(t *testing.T) {
 	l := newLab(t)
 	for path, valid := range map[string]bool{
 		"name": true, "config.extraConfig": true, "runtime.powerState": true, "config.hardware.device": true, "customValue": true,
-		`config.extraConfig["guestinfo.a"]`: true, "nam": false, "config.extra": false, "": false,
+		`config.extraConfig["guestinfo.a"]`: true, "nam": false, "config.extra": false, "config..name": false,
 	} {
 		_, err := methods.CreateFilter(l.ctx, l.client.Client, &types.CreateFilter{
 			This: l.client.ServiceContent.PropertyCollector,
