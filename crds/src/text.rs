@@ -101,7 +101,7 @@ text! {
     InterfaceAddress {
         "maxLength": 18,
         "x-kubernetes-validations": [
-            {"rule": "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).prefixLength() <= 30 && cidr(self) != cidr(self).masked()",
+            {"rule": "isCIDR(self) && cidr(self).ip().family() == 4 && cidr(self).prefixLength() <= 30 && !(cidr(self) == cidr(self).masked())",
              "message": "must be a host's IPv4 address with a prefix of at most 30, such as 10.30.0.1/24"}
         ]
     }
