@@ -204,6 +204,28 @@ fn firewall_rules_match_the_address_and_port_of_their_side() {
 }
 
 #[test]
+fn an_exclusive_rule_drops_only_those_whom_it_could_have_let_in() {
+    let exclusive = |remote: Option<&str>| NatSpec {
+        remote: remote.map(net),
+        firewall: NatFirewall::Exclusive {
+            sources: vec![net("198.51.100.7/32"), net("198.51.100.64/26")],
+            internal: false,
+        },
+        ..rule(NatAction::Dnat)
+    };
+    for (remote, dropped) in [(None, "ANY"), (Some("198.51.100.0/24"), "198.51.100.0/24")] {
+        let [allow, drop] = body(&exclusive(remote), "Rule").try_into().unwrap();
+        assert_eq!(
+            allow["source_groups"],
+            json!(["198.51.100.7", "198.51.100.64/26"])
+        );
+        assert_eq!(drop["source_groups"], json!([dropped]));
+        assert_eq!(drop["destination_groups"], allow["destination_groups"]);
+        assert_eq!(drop["service_entries"], allow["service_entries"]);
+    }
+}
+
+#[test]
 fn ports_move_as_a_range() {
     let ports = Ports {
         first: 8000,

@@ -111,6 +111,12 @@ fn who_holds_it_keeps_it_then_the_older_then_the_name() {
             None,
         ),
         (
+            "an outside rule stands even where it clashes with one of ours in NSX",
+            ours("c", 1, (90, 99), false),
+            vec![outside("x", (80, 95)), ours("b", 2, (80, 80), true)],
+            Some("x"),
+        ),
+        (
             "who holds is named, not who lost as well",
             ours("c", 3, (80, 90), false),
             vec![ours("b", 2, (80, 90), false), ours("a", 1, (80, 80), false)],
