@@ -64,6 +64,9 @@ pub enum DereferenceError {
         /// How many there are.
         count: usize,
     },
+    /// The Site has no account that an endpoint VM may carry.
+    #[error("Site {0} has no endpointCredentialsRef, and an endpoint VM never carries the operator's own account")]
+    EndpointCredentialsAbsent(String),
     /// A name is needed and neither the object nor the Site's defaults give one.
     #[error("{field} is not set, and Site {site} has no default for it")]
     NoDefault {
@@ -299,6 +302,9 @@ impl Failure {
         if verdict.reason == "Conflict" {
             extra.push((ConditionType::Conflict, Truth::True, verdict.reason));
         }
+        if let Self::Apply(ApplyError::DockerApi { .. }) = self {
+            extra.push((ConditionType::DockerApiReachable, Truth::False, verdict.reason));
+        }
         Summary {
             ready: Truth::False,
             reason: verdict.reason,
@@ -331,6 +337,9 @@ fn dereference(error: &DereferenceError) -> Verdict {
         DereferenceError::ReferenceInvalid { .. } => verdict("ReferenceInvalid", ResolvedRefs, Class::Blocked),
         DereferenceError::OutsideMissing { .. } => verdict("NotFound", ResolvedRefs, Class::Blocked),
         DereferenceError::OutsideAmbiguous { .. } => verdict("Ambiguous", ResolvedRefs, Class::Blocked),
+        DereferenceError::EndpointCredentialsAbsent(_) => {
+            verdict("EndpointCredentialsMissing", ResolvedRefs, Class::Blocked)
+        }
         DereferenceError::NoDefault { .. } => verdict("NoDefault", ResolvedRefs, Class::Blocked),
         DereferenceError::Loading(_) => verdict("Loading", ResolvedRefs, Class::Progress),
         DereferenceError::Nsx(error) => nsx_verdict(error, ResolvedRefs),

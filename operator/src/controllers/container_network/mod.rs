@@ -8,6 +8,8 @@ mod removal;
 mod status;
 mod validate;
 
+pub(in crate::controllers) use dereference::outside;
+
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

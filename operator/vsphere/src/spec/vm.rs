@@ -66,6 +66,11 @@ pub enum Device {
         /// Datastore path of the image.
         path: String,
     },
+    /// A disk that exists, to be removed from its VM; its file stays.
+    Disk {
+        /// Device key.
+        key: i32,
+    },
     /// Serial port that writes to a file.
     SerialFile {
         /// Device key.
@@ -192,6 +197,11 @@ impl Device {
                 connectable(w, true);
                 w.value("controllerKey", controller_key);
                 w.value("unitNumber", unit);
+            }),
+            Self::Disk { key } => w.typed("device", "VirtualDisk", |w| {
+                w.value("key", key);
+                // Required by the schema, and without a meaning for a disk that goes.
+                w.value("capacityInKB", 0);
             }),
             Self::SerialFile {
                 key,

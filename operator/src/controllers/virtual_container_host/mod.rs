@@ -1,0 +1,136 @@
+//! `VirtualContainerHost`: a pool, a folder and an endpoint VM in them that serves the Docker API.
+
+mod apply;
+mod claims;
+mod connection;
+mod containers;
+mod datastore;
+mod dereference;
+mod find;
+mod networks;
+mod plan;
+mod removal;
+mod status;
+mod validate;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Api;
+use vic_crds::{ManagementPolicy, VirtualContainerHost, VirtualContainerHostStatus};
+
+use crate::certificates::{self, Bundle, CertificateError};
+use crate::conditions::Summary;
+use crate::context::Context;
+use crate::failure::{ApplyError, Failure};
+use crate::kind::{Kind, ObjectKey};
+use crate::runner::{Declared, key_of};
+
+/// Longest name of a VCH, as VIC has it.
+const NAME_LIMIT: usize = 31;
+
+impl Declared for VirtualContainerHost {
+    type Status = VirtualContainerHostStatus;
+    const KIND: Kind = Kind::VirtualContainerHost;
+
+    fn current(&self) -> Option<&VirtualContainerHostStatus> {
+        self.status.as_ref()
+    }
+    fn conditions(status: &VirtualContainerHostStatus) -> &[Condition] {
+        &status.conditions
+    }
+    fn conclude(
+        status: &mut VirtualContainerHostStatus,
+        generation: Option<i64>,
+        conditions: Vec<Condition>,
+    ) {
+        status.observed_generation = generation;
+        status.conditions = conditions;
+    }
+
+    async fn reconcile(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut VirtualContainerHostStatus,
+    ) -> Result<Summary, Failure> {
+        let key = key_of(&*self);
+        let references = dereference::dereference(&self, &ctx, &key)?;
+        let wanted = validate::validate(&self, &ctx, &key, &references)?;
+        let reconciling = Reconciling {
+            vch: &self,
+            ctx: &ctx,
+            key: &key,
+            references: &references,
+            wanted: &wanted,
+        };
+        reconciling.run(details).await
+    }
+
+    async fn finalize(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut VirtualContainerHostStatus,
+    ) -> Result<(), Failure> {
+        removal::remove(&self, &ctx, &key_of(&*self), details).await
+    }
+}
+
+/// One reconcile, once it is known what is wanted.
+struct Reconciling<'a> {
+    vch: &'a VirtualContainerHost,
+    ctx: &'a Context,
+    key: &'a ObjectKey,
+    references: &'a dereference::References,
+    wanted: &'a validate::Wanted,
+}
+
+impl Reconciling<'_> {
+    async fn run(&self, details: &mut VirtualContainerHostStatus) -> Result<Summary, Failure> {
+        let Self {
+            ctx,
+            wanted,
+            references,
+            ..
+        } = self;
+        let ground = &references.ground;
+        let observing = self.vch.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe;
+        let state = find::state(ctx, self.key, references, wanted);
+        plan::refuse(ctx, self.key, references, wanted, &state)?;
+        let connection = connection::read(ctx, self.vch, &wanted.owner).await?;
+        let bundle = self.certificates(observing).await?;
+        let plan = plan::plan(wanted, &state, bundle.as_ref())?;
+        details.plan = if observing { plan.lines() } else { Vec::new() };
+        if observing && !plan.is_empty() {
+            return Ok(status::drifted());
+        }
+        if let Some(bundle) = &bundle {
+            status::pin_names(references, details);
+            apply::apply(ctx, ground, wanted, &state, bundle, plan).await?;
+        }
+        let state = find::state(ctx, self.key, references, wanted);
+        let up = status::up(wanted, &state, bundle.as_ref(), details)?;
+        if !observing && let Some(bundle) = &bundle {
+            let data = connection::content(wanted, &up, bundle);
+            connection::write(ctx, self.vch, &wanted.owner, connection.as_ref(), data, details).await?;
+        }
+        status::serving(wanted, &up, bundle.as_ref()).await
+    }
+
+    async fn certificates(&self, observing: bool) -> Result<Option<Bundle>, ApplyError> {
+        let api = Api::<Secret>::namespaced(self.ctx.client.clone(), &self.ctx.settings.namespace);
+        // The semaphore is never closed; without a permit the write is merely not bounded.
+        let _permit = self.ctx.kube_writes.acquire().await.ok();
+        certificates::ensure(
+            &api,
+            &self.wanted.owner,
+            &self.wanted.tls.certificates,
+            !observing,
+        )
+        .await
+        .map_err(|error| match error {
+            CertificateError::Kube(error) => ApplyError::Kube(error),
+            other => ApplyError::Certificates(other.to_string()),
+        })
+    }
+}

@@ -1,0 +1,429 @@
+//! A VCH's plan, as tables: what is missing, what differs, and where a crash can leave it.
+
+use std::time::SystemTime;
+
+use guestinfo::{SecretKey, encode};
+use vsphere::{Allocation, Moref, PoolConfig};
+
+use super::super::claims::Claims;
+use super::super::find::tests::owner;
+use super::super::find::{Place, birth_name};
+use super::super::validate::TlsWanted;
+use super::*;
+use crate::certificates;
+use crate::endpoint::fixture;
+use crate::endpoint::fixture::vm;
+use crate::endpoint::hardware::tests::built;
+use crate::images::{ImageSource, ReleaseImages};
+
+const PARENT: (&str, &str) = ("ResourcePool", "resgroup-14");
+
+fn wanted() -> Wanted {
+    let source = |letter: &str| ImageSource {
+        url: "http://x".to_owned(),
+        sha256: letter.repeat(64),
+    };
+    Wanted {
+        owner: owner("vch1"),
+        endpoint: fixture::spec(),
+        pool_parent: Moref::new(PARENT.0, PARENT.1),
+        pool: PoolConfig {
+            cpu: allocation(4000),
+            memory: allocation(8192),
+        },
+        vm_folder: Moref::new("Folder", "group-2"),
+        release: ReleaseImages {
+            version: "v1.5.8".to_owned(),
+            appliance: source("a"),
+            bootstrap: source("b"),
+        },
+        images: crate::images::folder("LocalDS_0", "lab"),
+        tls: TlsWanted {
+            mode: TlsMode::Verify,
+            certificates: certificates::Wanted {
+                organization: "vch1".to_owned(),
+                common_name: None,
+                address: Some([10, 66, 1, 50].into()),
+                validity: std::time::Duration::from_secs(3600),
+            },
+        },
+        docker_required: true,
+        claims: Claims::default(),
+    }
+}
+
+fn allocation(limit: i64) -> Allocation {
+    Allocation {
+        reservation: 0,
+        limit,
+        expandable: true,
+        shares: vsphere::Shares::Normal,
+    }
+}
+
+fn boot(wanted: &Wanted) -> BootImages {
+    let image = |source: &ImageSource, purpose: &str| {
+        let mut image = fixture::image("x");
+        image.path = wanted.images.join(&format!(
+            "{}-{}-4096-{purpose}.iso",
+            source.sha256, image.publisher
+        ));
+        image
+    };
+    BootImages {
+        appliance: image(&wanted.release.appliance, "appliance"),
+        bootstrap: image(&wanted.release.bootstrap, "bootstrap"),
+    }
+}
+
+fn bundle(wanted: &Wanted) -> Bundle {
+    Bundle::make(&wanted.tls.certificates, SystemTime::now()).unwrap()
+}
+
+fn place(kind: &str, id: &str) -> Place {
+    Place {
+        moref: Moref::new(kind, id),
+        name: "vch1".to_owned(),
+        parent: None,
+        marked: true,
+    }
+}
+
+/// Everything as it should be, powered on and up.
+fn whole(wanted: &Wanted, bundle: &Bundle) -> State {
+    let boot = boot(wanted);
+    let pool = Place {
+        parent: Some(wanted.pool_parent.clone()),
+        ..place("ResourcePool", "resgroup-60")
+    };
+    let mut vm = built(&wanted.endpoint, &boot, vm("vm-63", &[]));
+    let identity = VmPlace {
+        id: "VirtualMachine:vm-63",
+        pool: &pool.moref,
+        directory: Some("vch1"),
+    };
+    let config = config(&wanted.endpoint, &identity, &boot, wanted.server_keys(bundle));
+    vm.extra_config = encode(&config, &SecretKey::generate().unwrap()).unwrap();
+    vm.extra_config.remove("guestinfo.ovfEnv");
+    vm.extra_config.extend(own_keys(wanted, bundle));
+    vm.extra_config.extend(fixture::golden().guest_written);
+    State {
+        pool: Some((pool, wanted.pool.clone())),
+        folder: Some(place("Folder", "group-61")),
+        vm: Some(vm),
+        ..State::default()
+    }
+}
+
+fn actions(wanted: &Wanted, state: &State, bundle: &Bundle) -> Vec<Action> {
+    plan(wanted, state, Some(bundle))
+        .unwrap()
+        .steps
+        .into_iter()
+        .map(|step| step.action)
+        .collect()
+}
+
+fn volumes() -> Action {
+    Action::MakeDirectory(DatastorePath::new("LocalDS_0", "vch1-volumes"))
+}
+
+#[test]
+fn nothing_is_to_do_where_all_is_as_wanted() {
+    let wanted = wanted();
+    let bundle = bundle(&wanted);
+    let state = whole(&wanted, &bundle);
+    assert_eq!(
+        plan(&wanted, &state, Some(&bundle)).unwrap().lines(),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        plan(&wanted, &state, None).unwrap().lines(),
+        Vec::<String>::new(),
+        "nor where keys are not known"
+    );
+}
+
+#[test]
+fn what_a_crash_leaves_is_completed_from_there() {
+    use Action::*;
+    let wanted = wanted();
+    let bundle = bundle(&wanted);
+    let whole = whole(&wanted, &bundle);
+    let (pool, limits) = whole.pool.clone().unwrap();
+    let folder = whole.folder.clone().unwrap();
+    let born = |place: &Place, marked| Place {
+        name: birth_name("vch1", &wanted.owner),
+        marked,
+        ..place.clone()
+    };
+    let rename_pool = UpdatePool {
+        name: true,
+        limits: false,
+    };
+    let birth = [BringImages, CreateVm, volumes(), ConfigureVm, PowerOn];
+    let then = |first: &[Action]| [first, &birth].concat();
+    let half = {
+        let mut vm = whole.vm.clone().unwrap();
+        vm.extra_config
+            .insert(guestinfo::VCH_ID_KEY.to_owned(), guestinfo::CREATING.to_owned());
+        vm.power = PowerState::Off;
+        vm.cdrom = None;
+        Some(vm)
+    };
+    let off = whole.vm.clone().map(|vm| Vm {
+        power: PowerState::Off,
+        ..vm
+    });
+    let cases: Vec<(&str, State, Vec<Action>)> = vec![
+        (
+            "nothing is there",
+            State::default(),
+            then(&[
+                CreatePool,
+                MarkPool,
+                rename_pool.clone(),
+                CreateFolder,
+                MarkFolder,
+                RenameFolder,
+            ]),
+        ),
+        (
+            "the pool has no mark",
+            State {
+                pool: Some((born(&pool, false), limits.clone())),
+                ..State::default()
+            },
+            then(&[
+                MarkPool,
+                rename_pool.clone(),
+                CreateFolder,
+                MarkFolder,
+                RenameFolder,
+            ]),
+        ),
+        (
+            "the pool has its mark, not its name",
+            State {
+                pool: Some((born(&pool, true), limits.clone())),
+                ..State::default()
+            },
+            then(&[rename_pool, CreateFolder, MarkFolder, RenameFolder]),
+        ),
+        (
+            "the folder has no mark",
+            State {
+                pool: whole.pool.clone(),
+                folder: Some(born(&folder, false)),
+                ..State::default()
+            },
+            then(&[MarkFolder, RenameFolder]),
+        ),
+        (
+            "pool and folder are there",
+            State {
+                vm: None,
+                ..whole.clone()
+            },
+            birth.to_vec(),
+        ),
+        (
+            "the VM does not know itself",
+            State {
+                vm: half,
+                ..whole.clone()
+            },
+            vec![BringImages, volumes(), ConfigureVm, PowerOn],
+        ),
+        (
+            "the VM is off",
+            State {
+                vm: off,
+                ..whole.clone()
+            },
+            vec![BringImages, ConfigureVm, PowerOn],
+        ),
+    ];
+    for (what, state, expected) in cases {
+        assert_eq!(actions(&wanted, &state, &bundle), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_was_edited_by_hand_is_put_back() {
+    use Action::*;
+    let wanted = wanted();
+    let bundle = bundle(&wanted);
+    let reboot = || vec![BringImages, PowerOff, ConfigureVm, PowerOn];
+    let edit = |change: &dyn Fn(&mut State)| {
+        let mut state = whole(&wanted, &bundle);
+        change(&mut state);
+        actions(&wanted, &state, &bundle)
+    };
+    let edit_vm = |change: &dyn Fn(&mut Vm)| edit(&|state| change(state.vm.as_mut().unwrap()));
+    let set = |key: &str, value: &str| {
+        edit_vm(&|vm: &mut Vm| drop(vm.extra_config.insert(key.to_owned(), value.to_owned())))
+    };
+    assert_eq!(
+        edit(&|state| state.pool.as_mut().unwrap().0.name = "x".into()),
+        [UpdatePool {
+            name: true,
+            limits: false
+        }]
+    );
+    assert_eq!(
+        edit(&|state| state.pool.as_mut().unwrap().1.cpu.limit = 1),
+        [UpdatePool {
+            name: false,
+            limits: true
+        }]
+    );
+    assert_eq!(
+        edit(&|state| state.folder.as_mut().unwrap().name = "x".into()),
+        [RenameFolder]
+    );
+    assert_eq!(edit_vm(&|vm| vm.name = "x".into()), [RenameVm]);
+    assert_eq!(edit_vm(&|vm| vm.memory_mb = 512), reboot());
+    assert_eq!(edit_vm(&|vm| vm.nics.truncate(1)), reboot());
+    assert_eq!(edit_vm(&|vm| vm.cdrom = None), reboot());
+    assert_eq!(set("guestinfo.vice./connect/username", "someone"), reboot());
+    assert_eq!(set(SECRETS_KEY, "other secrets"), reboot());
+    assert_eq!(
+        set("guestinfo.vice./init/common/id", "VirtualMachine:vm-1"),
+        reboot()
+    );
+    assert_eq!(set("foreign", "key"), Vec::<Action>::new());
+    assert_eq!(
+        set("guestinfo.vice..init.sessions|port-layer.started", "crashed"),
+        Vec::<Action>::new()
+    );
+    let lines = {
+        let mut state = whole(&wanted, &bundle);
+        state
+            .vm
+            .as_mut()
+            .unwrap()
+            .extra_config
+            .insert("guestinfo.vice./connect/username".into(), "someone".into());
+        plan(&wanted, &state, Some(&bundle)).unwrap().lines().join("\n")
+    };
+    assert!(
+        lines.contains("configuration: guestinfo.vice./connect/username"),
+        "{lines}"
+    );
+}
+
+#[test]
+fn a_changed_spec_reboots_only_what_reads_it_at_boot() {
+    use Action::*;
+    let first = wanted();
+    let bundle = bundle(&first);
+    let state = whole(&first, &bundle);
+    let changed = |change: &dyn Fn(&mut Wanted)| {
+        let mut wanted = wanted();
+        change(&mut wanted);
+        actions(&wanted, &state, &bundle)
+    };
+    let reboot = || vec![BringImages, PowerOff, ConfigureVm, PowerOn];
+    assert_eq!(
+        changed(&|wanted| wanted.pool.memory.limit = -1),
+        [UpdatePool {
+            name: false,
+            limits: true
+        }]
+    );
+    assert_eq!(changed(&|wanted| wanted.endpoint.cpus = 4), reboot());
+    assert_eq!(
+        changed(&|wanted| wanted.release.appliance.sha256 = "c".repeat(64)),
+        reboot()
+    );
+    assert_eq!(
+        changed(&|wanted| wanted.endpoint.login.password = "new".into()),
+        reboot()
+    );
+    assert_eq!(changed(&|wanted| wanted.tls.mode = TlsMode::NoVerify), reboot());
+    let volume = crate::endpoint::VolumeSpec {
+        name: "fast".into(),
+        directory: DatastorePath::new("LocalDS_0", "fast"),
+    };
+    assert_eq!(
+        changed(&|wanted| wanted.endpoint.volumes.push(volume.clone())),
+        [
+            BringImages,
+            MakeDirectory(volume.directory.clone()),
+            PowerOff,
+            ConfigureVm,
+            PowerOn
+        ]
+    );
+    let renamed = changed(&|wanted| wanted.endpoint.name = "vch2".into());
+    assert_eq!(
+        renamed[..2],
+        [
+            UpdatePool {
+                name: true,
+                limits: false
+            },
+            RenameFolder
+        ]
+    );
+    assert!(
+        renamed.contains(&ConfigureVm),
+        "the name is part of the configuration"
+    );
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_written() {
+    let wanted = wanted();
+    let bundle = bundle(&wanted);
+    let moref = Moref::new("ResourcePool", "resgroup-99");
+    let edit_vm = |change: &dyn Fn(&mut Vm)| {
+        let mut state = whole(&wanted, &bundle);
+        change(state.vm.as_mut().unwrap());
+        state
+    };
+    let mut moved = whole(&wanted, &bundle);
+    moved.pool.as_mut().unwrap().0.parent = Some(moref.clone());
+    let cases = [
+        (
+            State {
+                taken: Some(("a resource pool".into(), moref.clone())),
+                ..State::default()
+            },
+            "Conflict",
+            "resgroup-99",
+        ),
+        (
+            State {
+                bridge_user: Some(moref),
+                ..State::default()
+            },
+            "Conflict",
+            "must be dedicated",
+        ),
+        (moved, "Invalid", "spec.compute.resourcePool"),
+        (
+            edit_vm(&|vm| vm.vm_path = "[Other] vch1/vch1.vmx".into()),
+            "Invalid",
+            "spec.storage.datastore",
+        ),
+        (
+            edit_vm(&|vm| drop(vm.extra_config.insert("UpdateInProgress".into(), "true".into()))),
+            "InUse",
+            "vic-machine is changing",
+        ),
+        (
+            edit_vm(&|vm| vm.connection_state = ConnectionState::Inaccessible),
+            "VMUnreachable",
+            "inaccessible",
+        ),
+    ];
+    for (state, reason, text) in cases {
+        let failure = check(&wanted, &state).unwrap_err();
+        assert_eq!(failure.verdict().reason, reason);
+        assert!(failure.to_string().contains(text), "{failure}");
+    }
+    assert!(check(&wanted, &whole(&wanted, &bundle)).is_ok());
+    assert!(check(&wanted, &State::default()).is_ok());
+}
