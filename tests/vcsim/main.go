@@ -51,16 +51,34 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 
-	sim, err := Start(flags())
-	if err != nil {
+	if err := run(ctx, flags()); err != nil {
 		log.Printf("vcsim: %v", err)
 		os.Exit(1)
+	}
+}
+
+// run serves until the context ends.
+func run(ctx context.Context, o Options) error {
+	dir, err := scratch(os.TempDir())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	// govmomi's model makes the datastores' directories below TMPDIR.
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return err
+	}
+	sim, err := Start(o)
+	if err != nil {
+		return err
 	}
 	defer sim.Close()
 
 	line, err := json.Marshal(map[string]string{"url": sim.URL(), "control": sim.ControlURL()})
-	if err == nil {
-		fmt.Println(string(line))
+	if err != nil {
+		return err
 	}
+	fmt.Println(string(line))
 	<-ctx.Done()
+	return nil
 }

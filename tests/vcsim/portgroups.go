@@ -37,7 +37,7 @@ func completePortGroup(pg *simulator.DistributedVirtualPortgroup) {
 	}
 }
 
-// networksNamed finds networks of a datacenter's folder by name.
+// networkNamed finds a network of the switch's folder by name.
 func networkNamed(ctx *simulator.Context, dvs *simulator.DistributedVirtualSwitch, name string) mo.Entity {
 	if dvs.Parent == nil {
 		return nil

@@ -52,7 +52,7 @@ func complain(t *testing.T, name string, err error, complaint string) {
 	}
 }
 
-// reconfig wraps a machine's spec; the cases lie where a client is likely to err.
+// specCases stand in a ReconfigVM_Task; they lie where a client is likely to err.
 var specCases = []struct{ name, spec, complaint string }{
 	{"in order", `<name>v</name><numCPUs>2</numCPUs><memoryMB>64</memoryMB>`, ""},
 	{"zero is a value", `<numCPUs>0</numCPUs>`, ""},
