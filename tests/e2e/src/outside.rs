@@ -17,6 +17,9 @@ pub const GATEWAY: &str = "/infra/tier-1s/vic-edge";
 /// Where gateway firewall policies lie.
 const POLICIES: &str = "/infra/domains/default/gateway-policies";
 
+/// What stays of a VCH on purpose: images for the next one, and the definition of the ownership mark.
+pub const KEPT: [&str; 2] = ["/files/[LocalDS_0] vic-operator/", "/custom_fields/vic-operator"];
+
 /// Everything that both simulators hold.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

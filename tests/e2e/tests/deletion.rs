@@ -5,7 +5,7 @@ use e2e::manifests::{
     vlan,
 };
 use e2e::outside::{
-    Snapshot, container, delete, edit, in_nsx, in_vcenter, marked_in_nsx, nat_rule_of, nat_rules, text,
+    KEPT, Snapshot, container, delete, edit, in_nsx, in_vcenter, marked_in_nsx, nat_rule_of, nat_rules, text,
 };
 use e2e::{Failure, Outcome, Play, World, demand, equal};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -13,9 +13,6 @@ use kube::api::Api;
 use lab::Options;
 use lab::kinds::Key;
 use serde_json::{Value, json};
-
-/// What stays of a topology on purpose: images, and the definition of the ownership mark.
-const KEPT: [&str; 2] = ["vic-operator-images", "/custom_fields/vic-operator"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_deleted_goes_whole() -> Outcome {

@@ -2,13 +2,10 @@
 //! itself when the cause is gone.
 
 use e2e::manifests::{HOST, POC, RELEASE, key, public, releases, segment, site_key, vch};
-use e2e::outside::{Snapshot, container, edit, in_vcenter};
+use e2e::outside::{KEPT, Snapshot, container, edit, in_vcenter};
 use e2e::{Outcome, Play, World, demand, equal};
 use lab::Options;
 use serde_json::{Value, json};
-
-/// What stays of every VCH on purpose: images for the next one, and the definition of the ownership mark.
-const KEPT: [&str; 2] = ["vic-operator-images", "/custom_fields/vic-operator"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_a_host_is_said_and_recovers_by_itself() -> Outcome {

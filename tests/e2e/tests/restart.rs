@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What stays on purpose; and the sessions of operators that could not log out, which end by themselves.
-const KEPT: [&str; 3] = ["vic-operator-images", "/custom_fields/vic-operator", "/sessions/"];
+const KEPT: [&str; 3] = [
+    "/files/[LocalDS_0] vic-operator/",
+    "/custom_fields/vic-operator",
+    "/sessions/",
+];
 
 /// Calls in the middle of which an operator is killed: of vCenter by name, of NSX by HTTP method.
 const MOMENTS: [&str; 7] = [
