@@ -11,10 +11,15 @@ use crate::{ContainerNetwork, EdgeNatRule, Site, VirtualContainerHost};
 /// Every CRD of the group, in the order in which a user meets them.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Site::crd(), ContainerNetwork::crd(), VirtualContainerHost::crd(), EdgeNatRule::crd()]
-        .into_iter()
-        .map(with_birth_status)
-        .collect()
+    vec![
+        Site::crd(),
+        ContainerNetwork::crd(),
+        VirtualContainerHost::crd(),
+        EdgeNatRule::crd(),
+    ]
+    .into_iter()
+    .map(with_birth_status)
+    .collect()
 }
 
 /// A CRD as the text of its file.
@@ -28,7 +33,11 @@ pub fn yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml_ng::Err
 /// Objects are born `Ready=Unknown, Reconciling=True`: no reader ever sees a false green, and no
 /// write is spent on saying so.
 fn with_birth_status(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
-    let schemas = crd.spec.versions.iter_mut().filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut());
+    let schemas = crd
+        .spec
+        .versions
+        .iter_mut()
+        .filter_map(|v| v.schema.as_mut()?.open_api_v3_schema.as_mut());
     for schema in schemas {
         if let Some(status) = status_of(schema) {
             status.default = Some(JSON(birth_status()));

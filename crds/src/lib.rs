@@ -3,7 +3,10 @@
 //! Types here say what can be *said*; whether it may be done is the operator's to decide. Beside this
 //! crate's `Cargo.toml` lie the generated `*.yaml`, kept equal to [`generate::all`] by a test.
 
-#![expect(clippy::duplicated_attributes, reason = "each printcolumn of a derive names the same arguments")]
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each printcolumn of a derive names the same arguments"
+)]
 
 pub mod common;
 pub mod generate;

@@ -19,14 +19,32 @@ use crate::text::{AddressOrCidr, Cidr};
     category = "vic",
     status = "EdgeNatRuleStatus",
     derive = "PartialEq",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
     printcolumn(name = "External", type_ = "string", json_path = ".status.external"),
     printcolumn(name = "Internal", type_ = "string", json_path = ".status.internal"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Gateway", type_ = "string", json_path = ".status.resolved.gateway", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Gateway",
+        type_ = "string",
+        json_path = ".status.resolved.gateway",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -100,7 +118,9 @@ pub enum NatAction {
 }
 
 /// Protocols of a NAT rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Protocol {
     /// TCP.
     #[serde(rename = "TCP")]
@@ -141,7 +161,7 @@ pub struct External {
 pub struct Internal {
     /// The network the address lies on: the rule's gateway is this network's.
     pub network_ref: ObjectRef,
-    /// An address or a network on it; absent (SNAT and NoSNAT), the network's whole subnet.
+    /// An address or a network on it; absent (`SNAT` and `NoSNAT`), the network's whole subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressOrCidr>,
     /// First port, base of a range as long as the external one; absent, the same ports.

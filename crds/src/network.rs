@@ -19,15 +19,38 @@ use crate::text::{Address, AddressRange, InterfaceAddress, NetworkName, OutsideN
     category = "vic",
     status = "ContainerNetworkStatus",
     derive = "PartialEq",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Backing", type_ = "string", json_path = ".status.backing"),
     printcolumn(name = "Subnets", type_ = "string", json_path = ".status.subnets"),
     printcolumn(name = "Used-By", type_ = "string", json_path = ".status.usedBy"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Gateway", type_ = "string", json_path = ".status.resolved.gateway", priority = 1),
-    printcolumn(name = "Port-Group", type_ = "string", json_path = ".status.portGroup.name", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Gateway",
+        type_ = "string",
+        json_path = ".status.resolved.gateway",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Port-Group",
+        type_ = "string",
+        json_path = ".status.portGroup.name",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerNetworkSpec {

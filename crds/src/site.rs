@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::{GatewayRef, ObjectRef, Trust, conditions_schema, keyed_list, named_list};
 use crate::text::{
-    AddressOrCidr, Cidr, DownloadUrl, EndpointUrl, ItemName, ObjectName, OutsideName, Sha256, Version, VlanRange,
+    AddressOrCidr, Cidr, DownloadUrl, EndpointUrl, ItemName, ObjectName, OutsideName, Sha256, Version,
+    VlanRange,
 };
 
 /// One vCenter and, optionally, its NSX manager: endpoints, credentials, trust, defaults, bootable
@@ -20,13 +21,26 @@ use crate::text::{
     shortname = "vsite",
     status = "SiteStatus",
     derive = "PartialEq",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "vCenter", type_ = "string", json_path = ".status.vcenter.version"),
     printcolumn(name = "NSX", type_ = "string", json_path = ".status.nsx.version"),
     printcolumn(name = "Used-By", type_ = "string", json_path = ".status.usedBy"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SiteSpec {

@@ -220,14 +220,24 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_both_bases() {
-        for (text, bytes) in [("2Gi", Some(2 << 30)), ("1500M", Some(1_500_000_000)), ("7", Some(7)), ("9999999999Ti", None)] {
+        for (text, bytes) in [
+            ("2Gi", Some(2 << 30)),
+            ("1500M", Some(1_500_000_000)),
+            ("7", Some(7)),
+            ("9999999999Ti", None),
+        ] {
             assert_eq!(Memory::from(text).bytes(), bytes, "{text}");
         }
     }
 
     #[test]
     fn a_period_adds_its_units() {
-        for (text, seconds) in [("1h", Some(3600)), ("1h30m", Some(5400)), ("45s", Some(45)), ("1x", None)] {
+        for (text, seconds) in [
+            ("1h", Some(3600)),
+            ("1h30m", Some(5400)),
+            ("45s", Some(45)),
+            ("1x", None),
+        ] {
             assert_eq!(Period::from(text).seconds(), seconds, "{text}");
         }
     }

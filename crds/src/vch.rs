@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::{DeletionPolicy, ManagementPolicy, ObjectRef, Resolved, conditions_schema, named_list};
 use crate::text::{
-    Address, AddressRange, Cidr, FolderPath, HostName, ItemName, Memory, OutsideName, Period, VchName, Version,
+    Address, AddressRange, Cidr, FolderPath, HostName, ItemName, Memory, OutsideName, Period, VchName,
+    Version,
 };
 
 /// A virtual container host: a pool and an endpoint VM that speaks the Docker API.
@@ -21,14 +22,32 @@ use crate::text::{
     category = "vic",
     status = "VirtualContainerHostStatus",
     derive = "PartialEq",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Docker-Host", type_ = "string", json_path = ".status.dockerHost"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
     printcolumn(name = "Containers", type_ = "string", json_path = ".status.containers"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Cert-Expires", type_ = "string", json_path = ".status.certificateExpires", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Cert-Expires",
+        type_ = "string",
+        json_path = ".status.certificateExpires",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualContainerHostSpec {

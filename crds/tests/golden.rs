@@ -18,7 +18,10 @@ fn the_generated_files_are_current() {
             fs::write(&path, &text).unwrap();
         }
         let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "{name} is stale: run UPDATE_CRDS=1 cargo test -p vic-crds");
+        assert!(
+            found == text,
+            "{name} is stale: run UPDATE_CRDS=1 cargo test -p vic-crds"
+        );
         expected.insert(name);
     }
     let readable_by_kubectl: BTreeSet<String> = fs::read_dir(folder)
@@ -26,5 +29,8 @@ fn the_generated_files_are_current() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end)))
         .collect();
-    assert_eq!(readable_by_kubectl, expected, "kubectl apply -f crds/ reads these");
+    assert_eq!(
+        readable_by_kubectl, expected,
+        "kubectl apply -f crds/ reads these"
+    );
 }

@@ -65,7 +65,9 @@ pub enum DereferenceError {
         count: usize,
     },
     /// The Site has no account that an endpoint VM may carry.
-    #[error("Site {0} has no endpointCredentialsRef, and an endpoint VM never carries the operator's own account")]
+    #[error(
+        "Site {0} has no endpointCredentialsRef, and an endpoint VM never carries the operator's own account"
+    )]
     EndpointCredentialsAbsent(String),
     /// A name is needed and neither the object nor the Site's defaults give one.
     #[error("{field} is not set, and Site {site} has no default for it")]
@@ -279,7 +281,11 @@ pub struct Verdict {
 }
 
 const fn verdict(reason: &'static str, condition: ConditionType, class: Class) -> Verdict {
-    Verdict { reason, condition, class }
+    Verdict {
+        reason,
+        condition,
+        class,
+    }
 }
 
 impl Failure {
@@ -318,10 +324,16 @@ impl Failure {
     }
 }
 
-/// The text as one sentence: a capital at its head, a full stop at its end.
+/// The text as one sentence: a capital at its head, unless a name stands there that has none, and a full stop at its end.
 fn sentence(text: &str) -> String {
+    if text.starts_with("vCenter") || text.starts_with("vSphere") {
+        return format!("{}.", text.trim_end_matches('.'));
+    }
     let mut chars = text.trim_end_matches('.').chars();
-    let head = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let head = chars
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
     format!("{head}{}.", chars.as_str())
 }
 
@@ -333,8 +345,12 @@ fn dereference(error: &DereferenceError) -> Verdict {
         DereferenceError::NsxAbsent(_) => verdict("NsxNotConfigured", ResolvedRefs, Class::Blocked),
         DereferenceError::NetworkMissing(_) => verdict("NetworkNotFound", ResolvedRefs, Class::Blocked),
         DereferenceError::NetworkNotReady(_) => verdict("NetworkNotReady", ResolvedRefs, Class::Blocked),
-        DereferenceError::ReferenceMissing { .. } => verdict("ReferenceNotFound", ResolvedRefs, Class::Blocked),
-        DereferenceError::ReferenceInvalid { .. } => verdict("ReferenceInvalid", ResolvedRefs, Class::Blocked),
+        DereferenceError::ReferenceMissing { .. } => {
+            verdict("ReferenceNotFound", ResolvedRefs, Class::Blocked)
+        }
+        DereferenceError::ReferenceInvalid { .. } => {
+            verdict("ReferenceInvalid", ResolvedRefs, Class::Blocked)
+        }
         DereferenceError::OutsideMissing { .. } => verdict("NotFound", ResolvedRefs, Class::Blocked),
         DereferenceError::OutsideAmbiguous { .. } => verdict("Ambiguous", ResolvedRefs, Class::Blocked),
         DereferenceError::EndpointCredentialsAbsent(_) => {
@@ -353,7 +369,9 @@ fn validate(error: &ValidateError) -> Verdict {
         ValidateError::NotAllowed { .. } => verdict("NotAllowed", Accepted, Class::Terminal),
         ValidateError::SeveralTenants { .. } => verdict("SeveralTenants", Accepted, Class::Terminal),
         ValidateError::Invalid { .. } => verdict("Invalid", Accepted, Class::Terminal),
-        ValidateError::AddressOutsideNetwork { .. } => verdict("AddressOutsideNetwork", Accepted, Class::Terminal),
+        ValidateError::AddressOutsideNetwork { .. } => {
+            verdict("AddressOutsideNetwork", Accepted, Class::Terminal)
+        }
         ValidateError::ReleaseUnknown { .. } => verdict("ReleaseUnknown", Accepted, Class::Terminal),
         ValidateError::TooOld { .. } => verdict("VersionNotSupported", Accepted, Class::Terminal),
     }
@@ -374,9 +392,13 @@ fn apply(error: &ApplyError) -> Verdict {
         ApplyError::Nsx(error) => nsx_verdict(error, Programmed),
         ApplyError::VSphere(error) => vsphere_verdict(error, Programmed),
         ApplyError::Kube(_) => verdict("KubernetesError", Programmed, Class::Transient),
-        ApplyError::Image(ImageError::Checksum { .. }) => verdict("ChecksumMismatch", Programmed, Class::Blocked),
+        ApplyError::Image(ImageError::Checksum { .. }) => {
+            verdict("ChecksumMismatch", Programmed, Class::Blocked)
+        }
         ApplyError::Image(ImageError::Version { .. }) => verdict("WrongImage", Programmed, Class::Blocked),
-        ApplyError::Image(ImageError::Download { .. }) => verdict("DownloadFailed", Programmed, Class::Transient),
+        ApplyError::Image(ImageError::Download { .. }) => {
+            verdict("DownloadFailed", Programmed, Class::Transient)
+        }
         ApplyError::Image(ImageError::VSphere(error)) => vsphere_verdict(error, Programmed),
         ApplyError::Realizing(_) => verdict("Realizing", Programmed, Class::Progress),
         ApplyError::RealizationFailed { .. } => verdict("RealizationFailed", Programmed, Class::Blocked),
@@ -400,7 +422,9 @@ fn nsx_verdict(error: &nsx::Error, condition: ConditionType) -> Verdict {
     match error {
         nsx::Error::Unauthorized { .. } => verdict("InvalidCredentials", condition, class),
         nsx::Error::Untrusted { .. } => verdict("Untrusted", condition, class),
-        nsx::Error::Unreachable { .. } | nsx::Error::NoAnswer { .. } => verdict("NsxUnreachable", condition, class),
+        nsx::Error::Unreachable { .. } | nsx::Error::NoAnswer { .. } => {
+            verdict("NsxUnreachable", condition, class)
+        }
         nsx::Error::Unresolved { .. } => verdict("NotFound", condition, class),
         nsx::Error::Ambiguous { .. } => verdict("Ambiguous", condition, class),
         // Ports and references linger for a while after their owners: nothing tells of their end.
@@ -417,7 +441,9 @@ fn vsphere_verdict(error: &vsphere::Error, condition: ConditionType) -> Verdict 
         vsphere::Class::Terminal => Class::Terminal,
     };
     match error {
-        vsphere::Error::InvalidLogin | vsphere::Error::NotAuthenticated => verdict("InvalidCredentials", condition, class),
+        vsphere::Error::InvalidLogin | vsphere::Error::NotAuthenticated => {
+            verdict("InvalidCredentials", condition, class)
+        }
         vsphere::Error::Untrusted { .. } => verdict("Untrusted", condition, class),
         vsphere::Error::Unreachable { .. } => verdict("VCenterUnreachable", condition, class),
         vsphere::Error::NoPermission { .. } => verdict("NoPermission", condition, class),
@@ -436,19 +462,52 @@ mod tests {
     #[test]
     fn each_step_falsifies_its_own_condition() {
         let cases: [(Failure, &str, ConditionType, Class); 5] = [
-            (DereferenceError::SiteMissing("poc".into()).into(), "SiteNotFound", ConditionType::ResolvedRefs, Class::Blocked),
             (
-                ValidateError::NotAllowed { what: "VLAN 9".into(), namespace: "a".into(), site: "poc".into() }.into(),
+                DereferenceError::SiteMissing("poc".into()).into(),
+                "SiteNotFound",
+                ConditionType::ResolvedRefs,
+                Class::Blocked,
+            ),
+            (
+                ValidateError::NotAllowed {
+                    what: "VLAN 9".into(),
+                    namespace: "a".into(),
+                    site: "poc".into(),
+                }
+                .into(),
                 "NotAllowed",
                 ConditionType::Accepted,
                 Class::Terminal,
             ),
-            (PlanError::Conflict("taken".into()).into(), "Conflict", ConditionType::Programmed, Class::Blocked),
-            (ApplyError::Realizing("it is there".into()).into(), "Realizing", ConditionType::Programmed, Class::Progress),
-            (ApplyError::VSphere(vsphere::Error::InvalidLogin).into(), "InvalidCredentials", ConditionType::Programmed, Class::Blocked),
+            (
+                PlanError::Conflict("taken".into()).into(),
+                "Conflict",
+                ConditionType::Programmed,
+                Class::Blocked,
+            ),
+            (
+                ApplyError::Realizing("it is there".into()).into(),
+                "Realizing",
+                ConditionType::Programmed,
+                Class::Progress,
+            ),
+            (
+                ApplyError::VSphere(vsphere::Error::InvalidLogin).into(),
+                "InvalidCredentials",
+                ConditionType::Programmed,
+                Class::Blocked,
+            ),
         ];
         for (failure, reason, condition, class) in cases {
-            assert_eq!(failure.verdict(), Verdict { reason, condition, class }, "{failure}");
+            assert_eq!(
+                failure.verdict(),
+                Verdict {
+                    reason,
+                    condition,
+                    class
+                },
+                "{failure}"
+            );
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use topology::{Claim, Shared, Sharing};
+use topology::{Contender, Shared, Sharing};
 use vic_crds::SiteSpec;
 
 use crate::failure::{ApplyError, DereferenceError};
@@ -34,6 +34,8 @@ impl std::fmt::Debug for Credentials {
 pub struct Connected {
     /// The Site's name.
     pub name: String,
+    /// The instance that this process acts for.
+    pub instance: String,
     /// Its vCenter.
     pub vsphere: vsphere::Engine,
     /// What its vCenter showed as certificate.
@@ -45,8 +47,8 @@ pub struct Connected {
     /// Who uses which shared object in NSX, by the UID of the user.
     pub sharing: Mutex<Sharing>,
     seeded: OnceLock<()>,
-    /// Claims that this process has granted and that NSX may not show yet, by gateway.
-    pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Claim>>>,
+    /// Claims of this instance's rules by gateway, granted (perhaps before NSX shows them) and waiting.
+    pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Contender>>>,
     /// Images on their way to datastores.
     pub images: Images,
     /// The right to write.
@@ -66,6 +68,8 @@ impl std::fmt::Debug for Connected {
 pub struct Parts {
     /// The Site's name.
     pub name: String,
+    /// The instance that this process acts for.
+    pub instance: String,
     /// Its vCenter.
     pub vsphere: vsphere::Engine,
     /// What its vCenter showed as certificate.
@@ -86,12 +90,20 @@ impl Connected {
     pub fn new(parts: Parts, wake: &Arc<Wake>) -> Self {
         let stop = CancellationToken::new();
         let site = parts.name.clone();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(forward_vsphere(site.clone(), parts.vsphere.clone(), wake.clone())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(forward_vsphere(
+            site.clone(),
+            parts.vsphere.clone(),
+            wake.clone(),
+        )));
         if let Some(engine) = parts.nsx.clone() {
-            tokio::spawn(stop.clone().run_until_cancelled_owned(forward_nsx(site, engine, wake.clone())));
+            tokio::spawn(
+                stop.clone()
+                    .run_until_cancelled_owned(forward_nsx(site, engine, wake.clone())),
+            );
         }
         Self {
             name: parts.name,
+            instance: parts.instance,
             vsphere: parts.vsphere,
             vcenter_seen: parts.vcenter_seen,
             nsx: parts.nsx,
@@ -111,7 +123,9 @@ impl Connected {
     /// # Errors
     /// Where the Site has none.
     pub fn nsx(&self) -> Result<&nsx::Engine, DereferenceError> {
-        self.nsx.as_ref().ok_or_else(|| DereferenceError::NsxAbsent(self.name.clone()))
+        self.nsx
+            .as_ref()
+            .ok_or_else(|| DereferenceError::NsxAbsent(self.name.clone()))
     }
 
     /// Whether this process may write; asked before each mutation.
@@ -119,7 +133,11 @@ impl Connected {
     /// # Errors
     /// Where the Lease may have passed to another replica.
     pub fn may_write(&self) -> Result<(), ApplyError> {
-        if self.lease.is_held() { Ok(()) } else { Err(ApplyError::LeaseHeld(self.name.clone())) }
+        if self.lease.is_held() {
+            Ok(())
+        } else {
+            Err(ApplyError::LeaseHeld(self.name.clone()))
+        }
     }
 
     /// Whether everything that exists has been read: before that nothing is planned.
@@ -151,7 +169,6 @@ impl Connected {
         }
         self.vsphere.shutdown().await;
     }
-
 }
 
 /// A Site as its controller last saw it.
@@ -173,24 +190,37 @@ impl Sites {
     /// A Site, if it is known.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Entry> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     /// Publishes a Site.
     pub fn publish(&self, name: &str, entry: Entry) {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), entry);
+        self.entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), entry);
     }
 
     /// A Site is gone; returns what stood there.
     pub fn forget(&self, name: &str) -> Option<Entry> {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(name)
+        self.entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name)
     }
 
     /// Every connection, for shutting down.
     #[must_use]
     pub fn connections(&self) -> Vec<Arc<Connected>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.values().filter_map(|entry| entry.connected.clone()).collect()
+        entries
+            .values()
+            .filter_map(|entry| entry.connected.clone())
+            .collect()
     }
 }
 
@@ -203,12 +233,20 @@ fn uses_of(owned: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
         .collect();
     let mut uses: HashMap<String, Vec<Shared>> = HashMap::new();
     for observed in owned {
-        let Some(owner) = topology::owner_of(&observed.body) else { continue };
+        let Some(owner) = topology::owner_of(&observed.body) else {
+            continue;
+        };
         let parent = observed.path.rsplit_once("/rules/").map(|(policy, _)| policy);
-        let used = [observed.text("service"), observed.text("dhcp_config_path"), parent];
+        let used = [
+            observed.text("service"),
+            observed.text("dhcp_config_path"),
+            parent,
+        ];
         for path in used.into_iter().flatten() {
             if let Some(resource_type) = shared.get(path) {
-                uses.entry(owner.uid.clone()).or_default().push((path.to_owned(), (*resource_type).to_owned()));
+                uses.entry(owner.uid.clone())
+                    .or_default()
+                    .push((path.to_owned(), (*resource_type).to_owned()));
             }
         }
     }
@@ -247,21 +285,41 @@ async fn forward_vsphere(site: String, engine: vsphere::Engine, wake: Arc<Wake>)
 }
 
 fn wake_for(site: &str, engine: &vsphere::Engine, moref: &vsphere::Moref, wake: &Wake) {
-    let topic = |moref: &vsphere::Moref| Topic::VSphere { site: site.to_owned(), moref: moref.to_string() };
+    let topic = |moref: &vsphere::Moref| Topic::VSphere {
+        site: site.to_owned(),
+        moref: moref.to_string(),
+    };
     wake.changed(&topic(moref));
     match moref.kind.as_str() {
         "DistributedVirtualPortgroup" | "Network" | "OpaqueNetwork" => {
-            wake.changed(&Topic::Networks { site: site.to_owned() });
+            wake.changed(&Topic::Networks {
+                site: site.to_owned(),
+            });
         }
         "VirtualMachine" => {
             let (pool, networks) = engine.read(|inventory| {
-                inventory.vms.get(moref).map(|vm| (vm.pool.clone(), vm.networks.clone())).unwrap_or_default()
+                inventory
+                    .vms
+                    .get(moref)
+                    .map(|vm| (vm.pool.clone(), vm.networks.clone()))
+                    .unwrap_or_default()
             });
-            pool.iter().chain(&networks).for_each(|related| wake.changed(&topic(related)));
-            wake.changed(&Topic::Inventory { site: site.to_owned() });
+            pool.iter()
+                .chain(&networks)
+                .for_each(|related| wake.changed(&topic(related)));
+            wake.changed(&Topic::Inventory {
+                site: site.to_owned(),
+            });
         }
-        "ResourcePool" | "VirtualApp" | "Folder" | "Datastore" | "VmwareDistributedVirtualSwitch" | "DistributedVirtualSwitch" => {
-            wake.changed(&Topic::Inventory { site: site.to_owned() });
+        "ResourcePool"
+        | "VirtualApp"
+        | "Folder"
+        | "Datastore"
+        | "VmwareDistributedVirtualSwitch"
+        | "DistributedVirtualSwitch" => {
+            wake.changed(&Topic::Inventory {
+                site: site.to_owned(),
+            });
         }
         _ => {}
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use ipnet::Ipv4Net;
-use topology::{Grants, Sharing};
+use topology::{Grants, Shared, Sharing};
 use vic_crds::{GatewayRef, ObjectRef, Resolved, SiteSpec};
 
 use crate::context::Context;
@@ -26,21 +26,36 @@ pub(crate) struct Ground {
 ///
 /// # Errors
 /// Where there is none, or not yet.
-pub(crate) fn ground(ctx: &Context, key: &ObjectKey, reference: &ObjectRef) -> Result<Ground, DereferenceError> {
+pub(crate) fn ground(
+    ctx: &Context,
+    key: &ObjectKey,
+    reference: &ObjectRef,
+) -> Result<Ground, DereferenceError> {
     let site = reference.name.to_string();
     let site_key = ObjectKey::new(Kind::Site, "", &site);
     ctx.wake.watch(key, Topic::Object(site_key));
     let missing = || DereferenceError::SiteMissing(site.clone());
     let entry = match ctx.sites.get(&site) {
         Some(entry) => entry,
-        None if ctx.stores.sites.get(&kube::runtime::reflector::ObjectRef::new(&site)).is_some() => {
+        None if ctx
+            .stores
+            .sites
+            .get(&kube::runtime::reflector::ObjectRef::new(&site))
+            .is_some() =>
+        {
             return Err(DereferenceError::SiteNotReady(site));
         }
         None => return Err(missing()),
     };
-    let connected = entry.connected.ok_or_else(|| DereferenceError::SiteNotReady(site.clone()))?;
+    let connected = entry
+        .connected
+        .ok_or_else(|| DereferenceError::SiteNotReady(site.clone()))?;
     connected.loaded()?;
-    Ok(Ground { site, spec: entry.spec, connected })
+    Ok(Ground {
+        site,
+        spec: entry.spec,
+        connected,
+    })
 }
 
 impl Ground {
@@ -50,8 +65,12 @@ impl Ground {
     /// Where several tenants match. No tenant grants nothing.
     pub(crate) fn grants(&self, ctx: &Context, namespace: &str) -> Result<Grants, ValidateError> {
         let labels = ctx.namespace_labels(namespace);
-        let matching: Vec<_> =
-            self.spec.tenants.iter().filter(|tenant| matches_namespace(tenant, namespace, &labels)).collect();
+        let matching: Vec<_> = self
+            .spec
+            .tenants
+            .iter()
+            .filter(|tenant| matches_namespace(tenant, namespace, &labels))
+            .collect();
         match matching.as_slice() {
             [] => Ok(Grants::default()),
             [tenant] => Ok(grants_of(&tenant.allow)),
@@ -65,7 +84,11 @@ impl Ground {
 
     /// A refusal that names what is not granted.
     pub(crate) fn refuse(&self, namespace: &str, what: impl Into<String>) -> ValidateError {
-        ValidateError::NotAllowed { what: what.into(), namespace: namespace.to_owned(), site: self.site.clone() }
+        ValidateError::NotAllowed {
+            what: what.into(),
+            namespace: namespace.to_owned(),
+            site: self.site.clone(),
+        }
     }
 
     /// The outside name in use: the spec's own, or what was pinned, or the Site's default.
@@ -82,7 +105,10 @@ impl Ground {
         own.or(pinned)
             .or(default)
             .map(str::to_owned)
-            .ok_or_else(|| DereferenceError::NoDefault { field, site: self.site.clone() })
+            .ok_or_else(|| DereferenceError::NoDefault {
+                field,
+                site: self.site.clone(),
+            })
     }
 
     /// The policy path of a gateway.
@@ -121,7 +147,11 @@ fn matches_namespace(
     if tenant.namespaces.names.iter().any(|name| &**name == namespace) {
         return true;
     }
-    let selector = tenant.namespaces.selector.clone().map(kube::core::Selector::try_from);
+    let selector = tenant
+        .namespaces
+        .selector
+        .clone()
+        .map(kube::core::Selector::try_from);
     matches!(selector, Some(Ok(selector)) if kube::core::SelectorExt::matches(&selector, labels))
 }
 
@@ -130,10 +160,18 @@ fn grants_of(allow: &vic_crds::Grants) -> Grants {
     Grants {
         resource_pools: texts(&allow.resource_pools),
         datastores: texts(&allow.datastores),
-        vlans: allow.vlan_ids.iter().filter_map(|range| vlan_range(range)).collect(),
+        vlans: allow
+            .vlan_ids
+            .iter()
+            .filter_map(|range| vlan_range(range))
+            .collect(),
         subnets: allow.subnets.iter().filter_map(|net| net.parse().ok()).collect(),
         gateways: allow.gateways.iter().map(gateway_label).collect(),
-        external_addresses: allow.external_addresses.iter().filter_map(|net| network(net)).collect(),
+        external_addresses: allow
+            .external_addresses
+            .iter()
+            .filter_map(|net| network(net))
+            .collect(),
         existing_networks: texts(&allow.existing_networks),
         firewall_bypass: allow.firewall_bypass == Some(vic_crds::BypassGrant::Allowed),
     }
@@ -147,25 +185,37 @@ fn vlan_range(text: &str) -> Option<(u16, u16)> {
 /// An address or a network, as a network.
 #[must_use]
 pub(crate) fn network(text: &str) -> Option<Ipv4Net> {
-    text.parse::<Ipv4Net>().ok().or_else(|| text.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from))
+    text.parse::<Ipv4Net>()
+        .ok()
+        .or_else(|| text.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from))
 }
 
 /// The name in vSphere or NSX: the given one, or `<namespace>-<name>`; too long is refused, never cut.
 ///
 /// # Errors
 /// Where the default is too long.
-pub(crate) fn display_name(given: Option<&str>, key: &ObjectKey, limit: usize) -> Result<String, ValidateError> {
+pub(crate) fn display_name(
+    given: Option<&str>,
+    key: &ObjectKey,
+    limit: usize,
+) -> Result<String, ValidateError> {
     let name = given.map_or_else(|| format!("{}-{}", key.namespace, key.name), str::to_owned);
     if name.chars().count() > limit {
-        let rule = format!("the default <namespace>-<name> is longer than {limit} characters; set spec.displayName");
-        return Err(ValidateError::Invalid { field: "spec.displayName".to_owned(), rule });
+        let rule =
+            format!("the default <namespace>-<name> is longer than {limit} characters; set spec.displayName");
+        return Err(ValidateError::Invalid {
+            field: "spec.displayName".to_owned(),
+            rule,
+        });
     }
     Ok(name)
 }
 
 /// Carries pins over: what was resolved once stays.
 pub(crate) fn pin(resolved: &mut Option<Resolved>, name: &str, value: &str) {
-    resolved.get_or_insert_default().insert(name.to_owned(), value.to_owned());
+    resolved
+        .get_or_insert_default()
+        .insert(name.to_owned(), value.to_owned());
 }
 
 /// A pin, if there is one.
@@ -174,9 +224,64 @@ pub(crate) fn pinned<'a>(resolved: Option<&'a Resolved>, name: &str) -> Option<&
     resolved?.get(name).map(String::as_str)
 }
 
-/// Who uses which shared object of a Site.
-pub(crate) fn sharing(connected: &Connected) -> MutexGuard<'_, Sharing> {
+fn sharing(connected: &Connected) -> MutexGuard<'_, Sharing> {
     connected.sharing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on `uid` uses these shared objects; returns those it gave up and nobody uses any more.
+///
+/// # Errors
+/// While another object's write takes one of them away: what is made meanwhile would go with it.
+pub(crate) fn take_use(
+    connected: &Connected,
+    uid: &str,
+    wanted: &[Shared],
+) -> Result<Vec<Shared>, ApplyError> {
+    let mut sharing = sharing(connected);
+    if let Some((path, _)) = sharing.leaving(uid, wanted) {
+        return Err(ApplyError::Realizing(format!(
+            "{path} is gone and can be made anew"
+        )));
+    }
+    Ok(sharing.replace(uid, wanted))
+}
+
+/// Hands over the changes of a write that may take shared objects away.
+///
+/// # Errors
+/// As [`submit`].
+pub(crate) async fn submit_as(
+    connected: &Connected,
+    uid: &str,
+    changes: Vec<nsx::Change>,
+) -> Result<(), Failure> {
+    let outcome = submit(connected, changes).await;
+    sharing(connected).settle(uid);
+    outcome
+}
+
+/// Hands over the removal of everything `uid` has, with the shared objects it was the last to use.
+///
+/// # Errors
+/// As [`submit`]; then it still uses what it used.
+pub(crate) async fn submit_removal(
+    connected: &Connected,
+    uid: &str,
+    mut changes: Vec<nsx::Change>,
+) -> Result<(), Failure> {
+    let (unused, before) = sharing(connected).remove(uid);
+    changes.extend(
+        unused
+            .into_iter()
+            .map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }),
+    );
+    let outcome = submit(connected, changes).await;
+    let mut sharing = sharing(connected);
+    if outcome.is_err() {
+        sharing.replace(uid, &before);
+    }
+    sharing.settle(uid);
+    outcome
 }
 
 /// Hands NSX changes to the engine, after asking whether this process may still write.
@@ -189,7 +294,10 @@ pub(crate) async fn submit(connected: &Connected, changes: Vec<nsx::Change>) -> 
     }
     connected.may_write()?;
     let engine = connected.nsx()?;
-    engine.submit(nsx::Priority::User, changes).await.map_err(|error| ApplyError::Nsx(error).into())
+    engine
+        .submit(nsx::Priority::User, changes)
+        .await
+        .map_err(|error| ApplyError::Nsx(error).into())
 }
 
 /// A change of `topology` as the engine takes it.
@@ -209,10 +317,15 @@ pub(crate) fn engine_change(change: topology::Change) -> nsx::Change {
 /// # Errors
 /// While NSX is at it, and where it cannot.
 pub(crate) fn realized(engine: &nsx::Engine, path: &str, what: &str) -> Result<(), ApplyError> {
-    let realization = engine.get(path).map_or(nsx::Realization::Unknown, |observed| observed.realization);
+    let realization = engine
+        .get(path)
+        .map_or(nsx::Realization::Unknown, |observed| observed.realization);
     match realization {
         nsx::Realization::Realized => Ok(()),
-        nsx::Realization::Failed { message } => Err(ApplyError::RealizationFailed { what: what.to_owned(), message }),
+        nsx::Realization::Failed { message } => Err(ApplyError::RealizationFailed {
+            what: what.to_owned(),
+            message,
+        }),
         nsx::Realization::Unknown | nsx::Realization::InProgress => {
             Err(ApplyError::Realizing(format!("NSX has realized {what}")))
         }

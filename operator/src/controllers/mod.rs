@@ -34,7 +34,11 @@ pub mod virtual_container_host;
 pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shutdown: CancellationToken) {
     let (wake, mut queues) = Wake::new();
     let wake = Arc::new(wake);
-    let mut queue = |kind| queues.remove(&kind).unwrap_or_else(|| futures::channel::mpsc::unbounded().1);
+    let mut queue = |kind| {
+        queues
+            .remove(&kind)
+            .unwrap_or_else(|| futures::channel::mpsc::unbounded().1)
+    };
     let (sites, site_store) = controller_of(&client, queue(Kind::Site), &shutdown);
     let (networks, network_store) = controller_of(&client, queue(Kind::ContainerNetwork), &shutdown);
     let (hosts, host_store) = controller_of(&client, queue(Kind::VirtualContainerHost), &shutdown);
@@ -48,7 +52,10 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         namespaces: namespace_store,
     };
     let references = watch_references(client.clone(), settings.namespace.clone(), wake.clone());
-    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: Some(settings.identity.clone()),
+    };
     let ctx = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
@@ -108,7 +115,11 @@ where
         .applied_objects();
     let woken = queue.map(|key| {
         let reference = ObjectRef::new(&key.name);
-        if key.namespace.is_empty() { reference } else { reference.within(&key.namespace) }
+        if key.namespace.is_empty() {
+            reference
+        } else {
+            reference.within(&key.namespace)
+        }
     });
     let controller = Controller::for_stream(stream, reader.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
@@ -130,7 +141,12 @@ async fn drive<K: Declared>(controller: Controller<K>, ctx: Arc<Context>) {
         .await;
 }
 
-fn watch_namespaces(client: &Client) -> (Store<PartialObjectMeta<Namespace>>, impl Future<Output = ()> + Send + use<>) {
+fn watch_namespaces(
+    client: &Client,
+) -> (
+    Store<PartialObjectMeta<Namespace>>,
+    impl Future<Output = ()> + Send + use<>,
+) {
     let (reader, writer) = reflector::store();
     let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     let stream = watcher(api, watcher::Config::default())
@@ -158,8 +174,16 @@ async fn watch_references(client: Client, namespace: String, wake: Arc<Wake>) {
         let wake = wake.clone();
         move |name: String| wake.changed(&Topic::Reference(format!("{kind}/{name}")))
     };
-    let secrets = watcher(secrets, watcher::Config::default()).default_backoff().touched_objects().map_ok(|o| o.name_any());
-    let config_maps =
-        watcher(config_maps, watcher::Config::default()).default_backoff().touched_objects().map_ok(|o| o.name_any());
-    futures::join!(drain(secrets.map_ok(tell("Secret"))), drain(config_maps.map_ok(tell("ConfigMap"))));
+    let secrets = watcher(secrets, watcher::Config::default())
+        .default_backoff()
+        .touched_objects()
+        .map_ok(|o| o.name_any());
+    let config_maps = watcher(config_maps, watcher::Config::default())
+        .default_backoff()
+        .touched_objects()
+        .map_ok(|o| o.name_any());
+    futures::join!(
+        drain(secrets.map_ok(tell("Secret"))),
+        drain(config_maps.map_ok(tell("ConfigMap")))
+    );
 }

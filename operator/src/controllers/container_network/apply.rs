@@ -3,10 +3,10 @@
 use topology::Plan;
 
 use super::plan::Action;
-use crate::controllers::common::{Ground, engine_change, submit};
+use crate::controllers::common::{Ground, engine_change, submit_as};
 use crate::failure::{ApplyError, Failure};
 
-pub(super) async fn apply(ground: &Ground, plan: Plan<Action>) -> Result<(), Failure> {
+pub(super) async fn apply(ground: &Ground, uid: &str, plan: Plan<Action>) -> Result<(), Failure> {
     let engine = &ground.connected.vsphere;
     let mut changes = Vec::new();
     for step in plan.steps {
@@ -14,14 +14,24 @@ pub(super) async fn apply(ground: &Ground, plan: Plan<Action>) -> Result<(), Fai
         match step.action {
             Action::AddPortGroup { switch, spec } => {
                 ground.connected.may_write()?;
-                engine.add_port_group(&switch, &spec).await.map_err(ApplyError::VSphere)?;
+                engine
+                    .add_port_group(&switch, &spec)
+                    .await
+                    .map_err(ApplyError::VSphere)?;
             }
-            Action::ReconfigurePortGroup { moref, config_version, spec } => {
+            Action::ReconfigurePortGroup {
+                moref,
+                config_version,
+                spec,
+            } => {
                 ground.connected.may_write()?;
-                engine.reconfigure_port_group(&moref, &config_version, &spec).await.map_err(ApplyError::VSphere)?;
+                engine
+                    .reconfigure_port_group(&moref, &config_version, &spec)
+                    .await
+                    .map_err(ApplyError::VSphere)?;
             }
             Action::Nsx(change) => changes.push(engine_change(change)),
         }
     }
-    submit(&ground.connected, changes).await
+    submit_as(&ground.connected, uid, changes).await
 }

@@ -19,7 +19,10 @@ pub(super) enum Carrier {
     /// On a distributed switch.
     Switch(vsphere::Moref),
     /// In a transport zone, at a gateway perhaps.
-    Zone { transport_zone: String, gateway: Option<Gateway> },
+    Zone {
+        transport_zone: String,
+        gateway: Option<Gateway>,
+    },
     /// Nowhere: it exists.
     Nowhere,
 }
@@ -34,9 +37,18 @@ pub(super) struct Gateway {
     pub(super) edge_cluster: Option<String>,
 }
 
-pub(super) async fn dereference(network: &ContainerNetwork, ctx: &Context, key: &ObjectKey) -> Result<References, Failure> {
+pub(super) async fn dereference(
+    network: &ContainerNetwork,
+    ctx: &Context,
+    key: &ObjectKey,
+) -> Result<References, Failure> {
     let ground = ground(ctx, key, &network.spec.site_ref)?;
-    ctx.wake.watch(key, Topic::Networks { site: ground.site.clone() });
+    ctx.wake.watch(
+        key,
+        Topic::Networks {
+            site: ground.site.clone(),
+        },
+    );
     let carrier = match network.spec.backing.kind {
         BackingType::PortGroup => Carrier::Switch(switch(network, &ground)?),
         BackingType::Segment => zone(network, &ground).await?,
@@ -47,9 +59,21 @@ pub(super) async fn dereference(network: &ContainerNetwork, ctx: &Context, key: 
 
 fn switch(network: &ContainerNetwork, ground: &Ground) -> Result<vsphere::Moref, DereferenceError> {
     const FIELD: &str = "spec.backing.portGroup.distributedSwitch";
-    let own = network.spec.backing.port_group.as_ref().and_then(|body| body.distributed_switch.as_deref());
-    let resolved = network.status.as_ref().and_then(|status| status.resolved.as_ref());
-    let default = ground.spec.defaults.as_ref().and_then(|defaults| defaults.distributed_switch.as_deref());
+    let own = network
+        .spec
+        .backing
+        .port_group
+        .as_ref()
+        .and_then(|body| body.distributed_switch.as_deref());
+    let resolved = network
+        .status
+        .as_ref()
+        .and_then(|status| status.resolved.as_ref());
+    let default = ground
+        .spec
+        .defaults
+        .as_ref()
+        .and_then(|defaults| defaults.distributed_switch.as_deref());
     let name = ground.name_of(FIELD, own, pinned(resolved, "distributedSwitch"), default)?;
     ground
         .connected
@@ -68,7 +92,12 @@ pub(in crate::controllers) fn outside(
     let name = name.to_owned();
     match problem {
         vsphere::Lookup::Missing => DereferenceError::OutsideMissing { field, what, name },
-        vsphere::Lookup::Ambiguous(count) => DereferenceError::OutsideAmbiguous { field, what, name, count },
+        vsphere::Lookup::Ambiguous(count) => DereferenceError::OutsideAmbiguous {
+            field,
+            what,
+            name,
+            count,
+        },
     }
 }
 
@@ -77,8 +106,15 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
     let engine = ground.connected.nsx()?;
     let none = SegmentBacking::default();
     let segment = network.spec.backing.segment.as_ref().unwrap_or(&none);
-    let resolved = network.status.as_ref().and_then(|status| status.resolved.as_ref());
-    let default = ground.spec.defaults.as_ref().and_then(|defaults| defaults.overlay_transport_zone.as_deref());
+    let resolved = network
+        .status
+        .as_ref()
+        .and_then(|status| status.resolved.as_ref());
+    let default = ground
+        .spec
+        .defaults
+        .as_ref()
+        .and_then(|defaults| defaults.overlay_transport_zone.as_deref());
     let pinned_zone = pinned(resolved, "transportZone").and_then(|path| path.rsplit('/').next());
     let name = ground.name_of(FIELD, segment.transport_zone.as_deref(), pinned_zone, default)?;
     let transport_zone = engine.resolve(nsx::Referable::TransportZone, &name).await?.path;
@@ -90,10 +126,17 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
                 Some(path) => Some(path.to_owned()),
                 None => edge_cluster_of(engine, &path).await?,
             };
-            Some(Gateway { label: gateway_label(reference), path, edge_cluster })
+            Some(Gateway {
+                label: gateway_label(reference),
+                path,
+                edge_cluster,
+            })
         }
     };
-    Ok(Carrier::Zone { transport_zone, gateway })
+    Ok(Carrier::Zone {
+        transport_zone,
+        gateway,
+    })
 }
 
 /// The edge cluster that a gateway's services run on, as its locale services say.

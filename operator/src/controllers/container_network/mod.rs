@@ -17,6 +17,7 @@ use vic_crds::{ContainerNetwork, ContainerNetworkStatus, ManagementPolicy};
 
 use crate::conditions::Summary;
 use crate::context::Context;
+use crate::controllers::common::take_use;
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::runner::{Declared, key_of};
@@ -37,11 +38,16 @@ impl Declared for ContainerNetwork {
         status.conditions = conditions;
     }
 
-    async fn reconcile(self: Arc<Self>, ctx: Arc<Context>, details: &mut ContainerNetworkStatus) -> Result<Summary, Failure> {
+    async fn reconcile(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut ContainerNetworkStatus,
+    ) -> Result<Summary, Failure> {
         let key = key_of(&*self);
         let references = dereference::dereference(&self, &ctx, &key).await?;
         let mut wanted = validate::validate(&self, &ctx, &key, &references)?;
         let declined = plan::keep_ranges(&references, &mut wanted);
+        validate::check_served(&wanted)?;
         status::describe(&wanted, details);
         let outcome = realize(&self, &ctx, &references, &wanted, details).await;
         // Others go by what is known of the network, whether it is whole or not.
@@ -52,7 +58,11 @@ impl Declared for ContainerNetwork {
         outcome.map(|summary| status::with_declined(summary, declined))
     }
 
-    async fn finalize(self: Arc<Self>, ctx: Arc<Context>, details: &mut ContainerNetworkStatus) -> Result<(), Failure> {
+    async fn finalize(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut ContainerNetworkStatus,
+    ) -> Result<(), Failure> {
         let key = key_of(&*self);
         removal::remove(&self, &ctx, &key, details).await?;
         ctx.facts.forget_network(&key);
@@ -67,12 +77,18 @@ async fn realize(
     wanted: &validate::Wanted,
     details: &mut ContainerNetworkStatus,
 ) -> Result<Summary, Failure> {
-    let plan = plan::plan(references, wanted)?;
     let observing = network.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe;
+    let uid = &wanted.owner.uid;
+    let unused = if observing {
+        Vec::new()
+    } else {
+        take_use(&references.ground.connected, uid, &plan::uses(wanted))?
+    };
+    let plan = plan::plan(references, wanted, &unused)?;
     details.plan = if observing { plan.lines() } else { Vec::new() };
     if observing && !plan.is_empty() {
         return Ok(status::drifted());
     }
-    apply::apply(&references.ground, plan).await?;
+    apply::apply(&references.ground, uid, plan).await?;
     status::effect(ctx, &references.ground, wanted, details)
 }

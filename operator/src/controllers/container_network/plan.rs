@@ -8,7 +8,6 @@ use vsphere::{Inventory, Moref, PortGroup, PortGroupSpec, Vlan};
 
 use super::dereference::References;
 use super::validate::{Backing, Wanted};
-use crate::controllers::common::sharing;
 use crate::failure::PlanError;
 
 /// Ports of a port group at its birth; vSphere grows them by itself.
@@ -16,18 +15,32 @@ const PORTS: i32 = 128;
 
 /// One change.
 pub(super) enum Action {
-    AddPortGroup { switch: Moref, spec: PortGroupSpec },
-    ReconfigurePortGroup { moref: Moref, config_version: String, spec: PortGroupSpec },
+    AddPortGroup {
+        switch: Moref,
+        spec: PortGroupSpec,
+    },
+    ReconfigurePortGroup {
+        moref: Moref,
+        config_version: String,
+        spec: PortGroupSpec,
+    },
     Nsx(Change),
 }
 
-pub(super) fn plan(references: &References, wanted: &Wanted) -> Result<Plan<Action>, PlanError> {
+/// `unused`: shared objects that go with this change.
+pub(super) fn plan(
+    references: &References,
+    wanted: &Wanted,
+    unused: &[Shared],
+) -> Result<Plan<Action>, PlanError> {
     match &wanted.backing {
-        Backing::PortGroup { switch, vlan } => {
-            references.ground.connected.vsphere.read(|inventory| port_group(inventory, wanted, switch, *vlan))
-        }
-        Backing::Segment { .. } => Ok(segment(references, wanted)),
-        Backing::Existing { .. } => Ok(Plan { steps: Vec::new() }),
+        Backing::PortGroup { switch, vlan } => references
+            .ground
+            .connected
+            .vsphere
+            .read(|inventory| port_group(inventory, wanted, switch, *vlan)),
+        Backing::Segment { .. } => Ok(segment(references, wanted, unused)),
+        Backing::Existing { .. } => Ok(Plan::default()),
     }
 }
 
@@ -39,13 +52,23 @@ pub(super) fn own_port_group<'a>(inventory: &'a Inventory, owner: &Owner) -> Opt
         .find(|group| Owner::from_mark(&group.description).is_some_and(|marked| marked.is_same_object(owner)))
 }
 
-fn port_group(inventory: &Inventory, wanted: &Wanted, switch: &Moref, vlan: u16) -> Result<Plan<Action>, PlanError> {
+fn port_group(
+    inventory: &Inventory,
+    wanted: &Wanted,
+    switch: &Moref,
+    vlan: u16,
+) -> Result<Plan<Action>, PlanError> {
     let own = own_port_group(inventory, &wanted.owner);
     let taken = inventory
         .port_groups
         .values()
         .map(|group| (&group.moref, &group.name))
-        .chain(inventory.networks.values().map(|network| (&network.moref, &network.name)))
+        .chain(
+            inventory
+                .networks
+                .values()
+                .map(|network| (&network.moref, &network.name)),
+        )
         .find(|(moref, name)| **name == wanted.display_name && own.is_none_or(|own| own.moref != **moref));
     if let Some((moref, name)) = taken {
         return Err(PlanError::Conflict(format!(
@@ -61,15 +84,36 @@ fn port_group(inventory: &Inventory, wanted: &Wanted, switch: &Moref, vlan: u16)
     };
     let what = format!("port group {}", wanted.display_name);
     let Some(own) = own else {
-        let action = Action::AddPortGroup { switch: switch.clone(), spec };
-        return Ok(Plan { steps: vec![Step { verb: Verb::Create, what, reason: "it does not exist".to_owned(), action }] });
+        let action = Action::AddPortGroup {
+            switch: switch.clone(),
+            spec,
+        };
+        return Ok(Plan {
+            steps: vec![Step {
+                verb: Verb::Create,
+                what,
+                reason: "it does not exist".to_owned(),
+                action,
+            }],
+        });
     };
     let reason = differences(own, &spec);
     if reason.is_empty() {
         return Ok(Plan { steps: Vec::new() });
     }
-    let action = Action::ReconfigurePortGroup { moref: own.moref.clone(), config_version: own.config_version.clone(), spec };
-    Ok(Plan { steps: vec![Step { verb: Verb::Update, what, reason, action }] })
+    let action = Action::ReconfigurePortGroup {
+        moref: own.moref.clone(),
+        config_version: own.config_version.clone(),
+        spec,
+    };
+    Ok(Plan {
+        steps: vec![Step {
+            verb: Verb::Update,
+            what,
+            reason,
+            action,
+        }],
+    })
 }
 
 fn differences(own: &PortGroup, spec: &PortGroupSpec) -> String {
@@ -91,44 +135,75 @@ fn differences(own: &PortGroup, spec: &PortGroupSpec) -> String {
     text
 }
 
-/// The segment and, with DHCP, its server profile.
-pub(super) fn intents(wanted: &Wanted) -> Vec<Intent> {
-    let Backing::Segment { transport_zone, gateway, edge_cluster } = &wanted.backing else { return Vec::new() };
-    let mut intents = Vec::new();
-    let mut dhcp = None;
-    if let Some(server) = &wanted.dhcp {
-        let profile = topology::dhcp_profile(&wanted.owner.instance, edge_cluster.as_deref());
-        dhcp = Some(DhcpSpec {
+/// The segment's subnet: none where nothing on the segment would use it.
+pub(super) fn subnet(wanted: &Wanted) -> Option<SubnetSpec> {
+    let Backing::Segment { gateway, .. } = &wanted.backing else {
+        return None;
+    };
+    let dhcp = wanted
+        .dhcp
+        .as_ref()
+        .zip(profile(wanted))
+        .map(|(server, profile)| DhcpSpec {
             server_address: server.server_address,
             ranges: server.ranges.clone(),
             lease_seconds: server.lease_seconds,
-            profile_path: profile.path.clone(),
+            profile_path: profile.path,
         });
-        intents.push(profile);
-    }
-    let subnet = wanted.subnet.as_ref().filter(|_| gateway.is_some() || dhcp.is_some());
+    let facts = wanted
+        .subnet
+        .as_ref()
+        .filter(|_| gateway.is_some() || dhcp.is_some())?;
+    Some(SubnetSpec {
+        gateway: facts.gateway,
+        net: facts.net,
+        dns: facts.dns_servers.clone(),
+        dhcp,
+    })
+}
+
+/// The DHCP server profile that the segment shares with others.
+fn profile(wanted: &Wanted) -> Option<Intent> {
+    let Backing::Segment { edge_cluster, .. } = &wanted.backing else {
+        return None;
+    };
+    wanted
+        .dhcp
+        .as_ref()
+        .map(|_| topology::dhcp_profile(&wanted.owner.instance, edge_cluster.as_deref()))
+}
+
+/// The segment and, with DHCP, its server profile.
+fn intents(wanted: &Wanted) -> Vec<Intent> {
+    let Backing::Segment {
+        transport_zone,
+        gateway,
+        ..
+    } = &wanted.backing
+    else {
+        return Vec::new();
+    };
     let segment = SegmentSpec {
         id: wanted.owner.external_id(),
         display_name: wanted.display_name.clone(),
         tags: wanted.owner.tags(),
         transport_zone_path: transport_zone.clone(),
         connectivity_path: gateway.clone(),
-        subnet: subnet.map(|facts| SubnetSpec {
-            gateway: facts.gateway,
-            net: facts.net,
-            dns: facts.dns_servers.clone(),
-            dhcp,
-        }),
+        subnet: subnet(wanted),
     };
-    intents.push(segment.intent());
-    intents
+    profile(wanted).into_iter().chain([segment.intent()]).collect()
 }
 
 /// NSX lets DHCP ranges grow and never shrink: ranges that would are declined, and the old ones stay.
 pub(super) fn keep_ranges(references: &References, wanted: &mut Wanted) -> Vec<Range> {
     let path = topology::segment_path(&wanted.owner.external_id());
-    let (Some(server), Some(engine)) = (&mut wanted.dhcp, &references.ground.connected.nsx) else { return Vec::new() };
-    let observed = engine.get(&path).map(|segment| ranges_of(&segment.body)).unwrap_or_default();
+    let (Some(server), Some(engine)) = (&mut wanted.dhcp, &references.ground.connected.nsx) else {
+        return Vec::new();
+    };
+    let observed = engine
+        .get(&path)
+        .map(|segment| ranges_of(&segment.body))
+        .unwrap_or_default();
     match topology::ranges_in_effect(&observed, &server.ranges) {
         Ok(ranges) => {
             server.ranges = ranges;
@@ -142,26 +217,40 @@ pub(super) fn keep_ranges(references: &References, wanted: &mut Wanted) -> Vec<R
 }
 
 fn ranges_of(segment: &Value) -> Vec<Range> {
-    let ranges = segment.pointer("/subnets/0/dhcp_ranges").and_then(Value::as_array);
-    ranges.into_iter().flatten().filter_map(|range| range.as_str()?.parse().ok()).collect()
+    let ranges = segment
+        .pointer("/subnets/0/dhcp_ranges")
+        .and_then(Value::as_array);
+    ranges
+        .into_iter()
+        .flatten()
+        .filter_map(|range| range.as_str()?.parse().ok())
+        .collect()
 }
 
-fn segment(references: &References, wanted: &Wanted) -> Plan<Action> {
-    let Some(engine) = &references.ground.connected.nsx else { return Plan { steps: Vec::new() } };
+/// Shared objects that the network uses.
+pub(super) fn uses(wanted: &Wanted) -> Vec<Shared> {
+    profile(wanted)
+        .into_iter()
+        .map(|profile| (profile.path, profile.resource_type.to_owned()))
+        .collect()
+}
+
+fn segment(references: &References, wanted: &Wanted, unused: &[Shared]) -> Plan<Action> {
+    let Some(engine) = &references.ground.connected.nsx else {
+        return Plan::default();
+    };
     let observe = |path: &str| engine.get(path).map(|observed| Value::clone(&observed.body));
-    let intents = intents(wanted);
-    let uses: Vec<Shared> = intents
-        .iter()
-        .filter(|intent| intent.resource_type == "DhcpServerConfig")
-        .map(|intent| (intent.path.clone(), intent.resource_type.to_owned()))
-        .collect();
-    let unused = sharing(&references.ground.connected).replace(&wanted.owner.uid, &uses);
-    let plan = topology::nsx_plan(&intents, observe, &unused);
+    let plan = topology::nsx_plan(&intents(wanted), observe, unused);
     Plan {
         steps: plan
             .steps
             .into_iter()
-            .map(|step| Step { verb: step.verb, what: step.what, reason: step.reason, action: Action::Nsx(step.action) })
+            .map(|step| Step {
+                verb: step.verb,
+                what: step.what,
+                reason: step.reason,
+                action: Action::Nsx(step.action),
+            })
             .collect(),
     }
 }

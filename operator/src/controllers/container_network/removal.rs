@@ -6,7 +6,7 @@ use vsphere::PortGroupSpec;
 
 use super::plan::own_port_group;
 use crate::context::Context;
-use crate::controllers::common::{Ground, ground, sharing, submit};
+use crate::controllers::common::{Ground, ground, submit, submit_removal};
 use crate::controllers::site::in_use;
 use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
 use crate::kind::ObjectKey;
@@ -19,7 +19,9 @@ pub(super) async fn remove(
     details: &mut ContainerNetworkStatus,
 ) -> Result<(), Failure> {
     let users = ctx.users_of_network(key);
-    users.iter().for_each(|user| ctx.wake.watch(key, Topic::Object(user.clone())));
+    users
+        .iter()
+        .for_each(|user| ctx.wake.watch(key, Topic::Object(user.clone())));
     details.used_by = in_use(&users);
     if let Some(text) = &details.used_by {
         return Err(PlanError::InUse(text.clone()).into());
@@ -41,13 +43,29 @@ pub(super) async fn remove(
     }
 }
 
-async fn port_group(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Owner, retain: bool) -> Result<(), Failure> {
+async fn port_group(
+    ctx: &Context,
+    key: &ObjectKey,
+    ground: &Ground,
+    owner: &Owner,
+    retain: bool,
+) -> Result<(), Failure> {
     let engine = &ground.connected.vsphere;
-    let Some(group) = engine.read(|inventory| own_port_group(inventory, owner).cloned()) else { return Ok(()) };
-    ctx.wake.watch(key, Topic::VSphere { site: ground.site.clone(), moref: group.moref.to_string() });
+    let Some(group) = engine.read(|inventory| own_port_group(inventory, owner).cloned()) else {
+        return Ok(());
+    };
+    ctx.wake.watch(
+        key,
+        Topic::VSphere {
+            site: ground.site.clone(),
+            moref: group.moref.to_string(),
+        },
+    );
     ground.connected.may_write()?;
     if retain {
-        let vsphere::Vlan::Id(vlan_id) = group.vlan else { return Ok(()) };
+        let vsphere::Vlan::Id(vlan_id) = group.vlan else {
+            return Ok(());
+        };
         let spec = PortGroupSpec {
             name: group.name.clone(),
             description: String::new(),
@@ -55,7 +73,9 @@ async fn port_group(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Own
             num_ports: group.num_ports,
             binding: vsphere::Binding::Early,
         };
-        let done = engine.reconfigure_port_group(&group.moref, &group.config_version, &spec).await;
+        let done = engine
+            .reconfigure_port_group(&group.moref, &group.config_version, &spec)
+            .await;
         return done.map_err(|error| ApplyError::VSphere(error).into());
     }
     still_attached(engine, &group)?;
@@ -65,39 +85,75 @@ async fn port_group(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Own
 
 fn still_attached(engine: &vsphere::Engine, group: &vsphere::PortGroup) -> Result<(), PlanError> {
     let mut names: Vec<String> = engine.read(|inventory| {
-        group.vms.iter().map(|vm| inventory.vms.get(vm).map_or_else(|| vm.to_string(), |vm| vm.name.clone())).collect()
+        group
+            .vms
+            .iter()
+            .map(|vm| {
+                inventory
+                    .vms
+                    .get(vm)
+                    .map_or_else(|| vm.to_string(), |vm| vm.name.clone())
+            })
+            .collect()
     });
     names.sort();
     match names.len() {
         0 => Ok(()),
-        1 => Err(PlanError::InUse(format!("VM {} is still attached to port group {}", names.join(""), group.name))),
-        count => Err(PlanError::InUse(format!("{count} VMs are still attached to port group {}: {}", group.name, names.join(", ")))),
+        1 => Err(PlanError::InUse(format!(
+            "VM {} is still attached to port group {}",
+            names.join(""),
+            group.name
+        ))),
+        count => Err(PlanError::InUse(format!(
+            "{count} VMs are still attached to port group {}: {}",
+            group.name,
+            names.join(", ")
+        ))),
     }
 }
 
-async fn segment(ctx: &Context, key: &ObjectKey, ground: &Ground, owner: &Owner, retain: bool) -> Result<(), Failure> {
+async fn segment(
+    ctx: &Context,
+    key: &ObjectKey,
+    ground: &Ground,
+    owner: &Owner,
+    retain: bool,
+) -> Result<(), Failure> {
     let engine = ground.connected.nsx()?;
     let path = topology::segment_path(&owner.external_id());
-    ctx.wake.watch(key, Topic::Nsx { site: ground.site.clone(), path: path.clone() });
-    let Some(observed) = engine.get(&path) else { return Ok(()) };
+    ctx.wake.watch(
+        key,
+        Topic::Nsx {
+            site: ground.site.clone(),
+            path: path.clone(),
+        },
+    );
+    let Some(observed) = engine.get(&path) else {
+        return Ok(());
+    };
     if retain {
         let body = topology::without_tags(&observed.body);
-        let kept = nsx::Change::Put(nsx::Intent { path, resource_type: "Segment".to_owned(), body });
+        let kept = nsx::Change::Put(nsx::Intent {
+            path,
+            resource_type: "Segment".to_owned(),
+            body,
+        });
         return submit(&ground.connected, vec![kept]).await;
     }
     let joined = observed.text("realization_id").map(str::to_owned);
     let group = ground.connected.vsphere.read(|inventory| {
-        inventory.port_groups.values().find(|group| group.logical_switch_uuid.is_some() && group.logical_switch_uuid == joined).cloned()
+        inventory
+            .port_groups
+            .values()
+            .find(|group| group.logical_switch_uuid.is_some() && group.logical_switch_uuid == joined)
+            .cloned()
     });
     if let Some(group) = group {
         still_attached(&ground.connected.vsphere, &group)?;
     }
-    let mut changes = vec![nsx::Change::Delete { path: path.clone(), resource_type: "Segment".to_owned() }];
-    let (unused, uses) = sharing(&ground.connected).remove(&owner.uid);
-    changes.extend(unused.into_iter().map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }));
-    if let Err(failure) = submit(&ground.connected, changes).await {
-        sharing(&ground.connected).replace(&owner.uid, &uses);
-        return Err(failure);
-    }
-    Ok(())
+    let changes = vec![nsx::Change::Delete {
+        path,
+        resource_type: "Segment".to_owned(),
+    }];
+    submit_removal(&ground.connected, &owner.uid, changes).await
 }

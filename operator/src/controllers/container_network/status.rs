@@ -20,14 +20,21 @@ use crate::wake::Topic;
 pub(super) fn describe(wanted: &Wanted, details: &mut ContainerNetworkStatus) {
     details.used_by = None;
     details.subnets = wanted.subnet.as_ref().map(|subnet| subnet.net.to_string());
-    details.dhcp_ranges =
-        wanted.dhcp.as_ref().map(|server| server.ranges.iter().map(ToString::to_string).collect()).unwrap_or_default();
+    details.dhcp_ranges = wanted
+        .dhcp
+        .as_ref()
+        .map(|server| server.ranges.iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
     match &wanted.backing {
         Backing::PortGroup { switch, vlan } => {
             details.backing = Some(format!("VLAN {vlan}"));
             pin(&mut details.resolved, "distributedSwitch", &switch.to_string());
         }
-        Backing::Segment { transport_zone, gateway, edge_cluster } => {
+        Backing::Segment {
+            transport_zone,
+            gateway,
+            edge_cluster,
+        } => {
             details.backing = Some("Segment".to_owned());
             details.segment_path = Some(segment_path(wanted));
             pin(&mut details.resolved, "transportZone", transport_zone);
@@ -36,7 +43,12 @@ pub(super) fn describe(wanted: &Wanted, details: &mut ContainerNetworkStatus) {
             }
             match gateway {
                 Some(gateway) => pin(&mut details.resolved, "gateway", gateway),
-                None => drop(details.resolved.as_mut().and_then(|resolved| resolved.remove("gateway"))),
+                None => drop(
+                    details
+                        .resolved
+                        .as_mut()
+                        .and_then(|resolved| resolved.remove("gateway")),
+                ),
             }
         }
         Backing::Existing { .. } => details.backing = Some("Existing".to_owned()),
@@ -58,7 +70,11 @@ pub(super) fn with_declined(summary: Summary, declined: Vec<Range>) -> Summary {
         summary.message,
         lost.join(", ")
     );
-    Summary { message, declined: Some("RangesGrowOnly"), ..summary }
+    Summary {
+        message,
+        declined: Some("RangesGrowOnly"),
+        ..summary
+    }
 }
 
 /// What `Observe` says where the world differs.
@@ -67,7 +83,10 @@ pub(super) fn drifted() -> Summary {
         ready: Truth::False,
         failed: Some(ConditionType::Programmed),
         extra: vec![(ConditionType::Drifted, Truth::True, "Drifted")],
-        ..Summary::ready("Drifted", "The world differs from the spec, and managementPolicy is Observe; status.plan says what would be done.")
+        ..Summary::ready(
+            "Drifted",
+            "The world differs from the spec, and managementPolicy is Observe; status.plan says what would be done.",
+        )
     }
 }
 
@@ -78,18 +97,41 @@ pub(super) fn effect(
     wanted: &Wanted,
     details: &mut ContainerNetworkStatus,
 ) -> Result<Summary, Failure> {
-    let key = ObjectKey::new(Kind::ContainerNetwork, &wanted.owner.namespace, &wanted.owner.name);
+    let key = ObjectKey::new(
+        Kind::ContainerNetwork,
+        &wanted.owner.namespace,
+        &wanted.owner.name,
+    );
     if let Backing::Segment { .. } = &wanted.backing {
         let path = segment_path(wanted);
-        ctx.wake.watch(&key, Topic::Nsx { site: ground.site.clone(), path: path.clone() });
-        realized(ground.connected.nsx()?, &path, &format!("segment {}", wanted.display_name))?;
+        ctx.wake.watch(
+            &key,
+            Topic::Nsx {
+                site: ground.site.clone(),
+                path: path.clone(),
+            },
+        );
+        realized(
+            ground.connected.nsx()?,
+            &path,
+            &format!("segment {}", wanted.display_name),
+        )?;
     }
-    let found = ground.connected.vsphere.read(|inventory| join(inventory, ground, wanted))?;
+    let found = ground
+        .connected
+        .vsphere
+        .read(|inventory| join(inventory, ground, wanted))?;
     let Some(found) = found else {
         let waits = format!("vCenter shows the port group of segment {}", wanted.display_name);
         return Err(ApplyError::Realizing(waits).into());
     };
-    ctx.wake.watch(&key, Topic::VSphere { site: ground.site.clone(), moref: found.moref.clone() });
+    ctx.wake.watch(
+        &key,
+        Topic::VSphere {
+            site: ground.site.clone(),
+            moref: found.moref.clone(),
+        },
+    );
     let message = format!("{} is in effect.", found.name);
     details.port_group = Some(found);
     Ok(Summary::ready("Ready", message))
@@ -97,14 +139,22 @@ pub(super) fn effect(
 
 /// The network in vCenter that this one is, or became.
 fn join(inventory: &Inventory, ground: &Ground, wanted: &Wanted) -> Result<Option<PortGroupStatus>, Failure> {
-    let shown = |group: &vsphere::PortGroup| PortGroupStatus { name: group.name.clone(), moref: group.moref.to_string() };
+    let shown = |group: &vsphere::PortGroup| PortGroupStatus {
+        name: group.name.clone(),
+        moref: group.moref.to_string(),
+    };
     match &wanted.backing {
         Backing::PortGroup { .. } => Ok(own_port_group(inventory, &wanted.owner).map(shown)),
         Backing::Segment { .. } => {
             let segment = ground.connected.nsx()?.get(&segment_path(wanted));
-            let ids = segment.map(|segment| switch_ids(&segment.body)).unwrap_or_default();
+            let ids = segment
+                .map(|segment| switch_ids(&segment.body))
+                .unwrap_or_default();
             let group = ids.iter().find_map(|id| {
-                inventory.port_groups.values().find(|group| group.logical_switch_uuid.as_deref() == Some(id))
+                inventory
+                    .port_groups
+                    .values()
+                    .find(|group| group.logical_switch_uuid.as_deref() == Some(id))
             });
             Ok(group.map(shown))
         }
@@ -114,9 +164,10 @@ fn join(inventory: &Inventory, ground: &Ground, wanted: &Wanted) -> Result<Optio
                 .map_err(|problem| outside("spec.backing.existing.network", "network", name, problem))?;
             Ok(Some(match network {
                 AnyNetwork::PortGroup(group) => shown(group),
-                AnyNetwork::Network(network) => {
-                    PortGroupStatus { name: network.name.clone(), moref: network.moref.to_string() }
-                }
+                AnyNetwork::Network(network) => PortGroupStatus {
+                    name: network.name.clone(),
+                    moref: network.moref.to_string(),
+                },
             }))
         }
     }
@@ -125,11 +176,19 @@ fn join(inventory: &Inventory, ground: &Ground, wanted: &Wanted) -> Result<Optio
 /// What vCenter may call a segment: its realization id, or its unique id.
 fn switch_ids(segment: &Value) -> Vec<String> {
     let text = |field: &str| segment.get(field).and_then(Value::as_str).map(str::to_owned);
-    [text("realization_id"), text("unique_id")].into_iter().flatten().collect()
+    [text("realization_id"), text("unique_id")]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What others may know of the network.
-pub(super) fn facts(ground: &Ground, wanted: &Wanted, details: &ContainerNetworkStatus, ready: bool) -> NetworkFacts {
+pub(super) fn facts(
+    ground: &Ground,
+    wanted: &Wanted,
+    details: &ContainerNetworkStatus,
+    ready: bool,
+) -> NetworkFacts {
     let gateway_path = match &wanted.backing {
         Backing::Segment { gateway, .. } => gateway.clone(),
         _ => None,
@@ -137,7 +196,10 @@ pub(super) fn facts(ground: &Ground, wanted: &Wanted, details: &ContainerNetwork
     NetworkFacts {
         site: ground.site.clone(),
         ready,
-        name: details.port_group.as_ref().map_or_else(|| wanted.display_name.clone(), |group| group.name.clone()),
+        name: details
+            .port_group
+            .as_ref()
+            .map_or_else(|| wanted.display_name.clone(), |group| group.name.clone()),
         moref: details.port_group.as_ref().map(|group| group.moref.clone()),
         segment_path: details.segment_path.clone(),
         gateway_path,

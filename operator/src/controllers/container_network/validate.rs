@@ -15,8 +15,7 @@ use crate::kind::ObjectKey;
 
 /// Longest name of a port group or segment.
 const NAME_LIMIT: usize = 80;
-/// Shortest and default lease, in seconds.
-const LEAST_LEASE: u64 = 60;
+/// Lease where none is given, in seconds.
 const DEFAULT_LEASE: u64 = 86_400;
 
 /// A network as it shall be.
@@ -30,9 +29,18 @@ pub(super) struct Wanted {
 }
 
 pub(super) enum Backing {
-    PortGroup { switch: vsphere::Moref, vlan: u16 },
-    Segment { transport_zone: String, gateway: Option<String>, edge_cluster: Option<String> },
-    Existing { name: String },
+    PortGroup {
+        switch: vsphere::Moref,
+        vlan: u16,
+    },
+    Segment {
+        transport_zone: String,
+        gateway: Option<String>,
+        edge_cluster: Option<String>,
+    },
+    Existing {
+        name: String,
+    },
 }
 
 pub(super) struct DhcpServer {
@@ -58,7 +66,10 @@ pub(super) fn validate(
         None => (None, None),
         Some(subnet) => {
             let (facts, dhcp) = read_subnet(subnet)?;
-            (Some(facts), dhcp.filter(|_| spec.backing.kind == BackingType::Segment))
+            (
+                Some(facts),
+                dhcp.filter(|_| spec.backing.kind == BackingType::Segment),
+            )
         }
     };
     let display_name = match &backing {
@@ -66,7 +77,21 @@ pub(super) fn validate(
         _ => display_name(spec.display_name.as_deref(), key, NAME_LIMIT)?,
     };
     let uid = network.metadata.uid.clone().unwrap_or_default();
-    Ok(Wanted { owner: ctx.owner(key, &uid), display_name, backing, subnet: facts, dhcp })
+    Ok(Wanted {
+        owner: ctx.owner(key, &uid),
+        display_name,
+        backing,
+        subnet: facts,
+        dhcp,
+    })
+}
+
+/// Whether NSX can serve the subnet, with the ranges that will be in effect.
+pub(super) fn check_served(wanted: &Wanted) -> Result<(), ValidateError> {
+    match super::plan::subnet(wanted) {
+        Some(subnet) => topology::check_subnet(&subnet).map_err(|broken| invalid(broken.field, broken.rule)),
+        None => Ok(()),
+    }
 }
 
 fn backing(
@@ -78,15 +103,30 @@ fn backing(
     let refuse = |what: String| references.ground.refuse(&key.namespace, what);
     match &references.carrier {
         Carrier::Switch(switch) => {
-            let vlan_id = network.spec.backing.port_group.as_ref().map_or(0, |body| body.vlan_id);
-            let vlan = u16::try_from(vlan_id).map_err(|_| invalid("spec.backing.portGroup.vlanID", "must be between 0 and 4094"))?;
+            let vlan_id = network
+                .spec
+                .backing
+                .port_group
+                .as_ref()
+                .map_or(0, |body| body.vlan_id);
+            let vlan = u16::try_from(vlan_id)
+                .map_err(|_| invalid("spec.backing.portGroup.vlanID", "must be between 0 and 4094"))?;
             if !grants.allows_vlan(vlan) {
                 return Err(refuse(format!("VLAN {vlan}")));
             }
-            Ok(Backing::PortGroup { switch: switch.clone(), vlan })
+            Ok(Backing::PortGroup {
+                switch: switch.clone(),
+                vlan,
+            })
         }
-        Carrier::Zone { transport_zone, gateway } => {
-            if let Some(gateway) = gateway.as_ref().filter(|gateway| !grants.allows_gateway(&gateway.label)) {
+        Carrier::Zone {
+            transport_zone,
+            gateway,
+        } => {
+            if let Some(gateway) = gateway
+                .as_ref()
+                .filter(|gateway| !grants.allows_gateway(&gateway.label))
+            {
                 return Err(refuse(format!("gateway {}", gateway.label)));
             }
             Ok(Backing::Segment {
@@ -96,7 +136,13 @@ fn backing(
             })
         }
         Carrier::Nowhere => {
-            let name = network.spec.backing.existing.as_ref().map(|body| body.network.to_string()).unwrap_or_default();
+            let name = network
+                .spec
+                .backing
+                .existing
+                .as_ref()
+                .map(|body| body.network.to_string())
+                .unwrap_or_default();
             if !grants.allows_existing(&name) {
                 return Err(refuse(format!("existing network {name}")));
             }
@@ -119,19 +165,38 @@ fn check_granted_subnet(
 }
 
 fn invalid(field: &str, rule: impl Into<String>) -> ValidateError {
-    ValidateError::Invalid { field: field.to_owned(), rule: rule.into() }
+    ValidateError::Invalid {
+        field: field.to_owned(),
+        rule: rule.into(),
+    }
 }
 
 fn interface(text: &str) -> Result<(Ipv4Addr, Ipv4Net), ValidateError> {
-    topology::interface(text).ok_or_else(|| invalid("spec.subnets[0].gatewayAddress", "must be an IPv4 address with its prefix"))
+    topology::interface(text).ok_or_else(|| {
+        invalid(
+            "spec.subnets[0].gatewayAddress",
+            "must be an IPv4 address with its prefix",
+        )
+    })
 }
 
 fn read_subnet(subnet: &Subnet) -> Result<(SubnetFacts, Option<DhcpServer>), ValidateError> {
     let (gateway, net) = interface(&subnet.gateway_address)?;
-    let dns_servers = subnet.dns_servers.iter().filter_map(|address| address.parse().ok()).collect();
-    let ranges = subnet.dhcp.as_ref().map_or(Ok(Vec::new()), |dhcp| read_ranges(dhcp, gateway, net))?;
-    let facts =
-        SubnetFacts { net, gateway, dns_servers, dhcp: ranges.iter().map(|range| (range.first, range.last)).collect() };
+    let dns_servers = subnet
+        .dns_servers
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect();
+    let ranges = subnet
+        .dhcp
+        .as_ref()
+        .map_or(Ok(Vec::new()), |dhcp| read_ranges(dhcp, gateway, net))?;
+    let facts = SubnetFacts {
+        net,
+        gateway,
+        dns_servers,
+        dhcp: ranges.iter().map(|range| (range.first, range.last)).collect(),
+    };
     let server = match &subnet.dhcp {
         Some(dhcp) if dhcp.mode == DhcpMode::Server => Some(read_server(dhcp, &ranges, gateway, net)?),
         _ => None,
@@ -143,12 +208,17 @@ fn read_ranges(dhcp: &Dhcp, gateway: Ipv4Addr, net: Ipv4Net) -> Result<Vec<Range
     let mut ranges: Vec<Range> = Vec::new();
     for (position, text) in dhcp.ranges.iter().enumerate() {
         let field = format!("spec.subnets[0].dhcp.ranges[{position}]");
-        let range: Range = text.parse().map_err(|error| invalid(&field, format!("{error}")))?;
+        let range: Range = text
+            .parse()
+            .map_err(|error| invalid(&field, format!("{error}")))?;
         if !range.lies_in(&net) {
             return Err(invalid(&field, format!("{text} does not lie in {net}")));
         }
         if range.contains(gateway) {
-            return Err(invalid(&field, format!("{text} contains the gateway's address {gateway}")));
+            return Err(invalid(
+                &field,
+                format!("{text} contains the gateway's address {gateway}"),
+            ));
         }
         if let Some(other) = ranges.iter().find(|other| other.overlaps(&range)) {
             return Err(invalid(&field, format!("{text} overlaps {other}")));
@@ -158,7 +228,12 @@ fn read_ranges(dhcp: &Dhcp, gateway: Ipv4Addr, net: Ipv4Net) -> Result<Vec<Range
     Ok(ranges)
 }
 
-fn read_server(dhcp: &Dhcp, ranges: &[Range], gateway: Ipv4Addr, net: Ipv4Net) -> Result<DhcpServer, ValidateError> {
+fn read_server(
+    dhcp: &Dhcp,
+    ranges: &[Range],
+    gateway: Ipv4Addr,
+    net: Ipv4Net,
+) -> Result<DhcpServer, ValidateError> {
     const ADDRESS: &str = "spec.subnets[0].dhcp.serverAddress";
     const LEASE: &str = "spec.subnets[0].dhcp.leaseTime";
     let server_address: Ipv4Addr = dhcp
@@ -167,19 +242,28 @@ fn read_server(dhcp: &Dhcp, ranges: &[Range], gateway: Ipv4Addr, net: Ipv4Net) -
         .and_then(|address| address.parse().ok())
         .ok_or_else(|| invalid(ADDRESS, "must be set with mode Server"))?;
     if !net.contains(&server_address) {
-        return Err(invalid(ADDRESS, format!("{server_address} does not lie in {net}")));
+        return Err(invalid(
+            ADDRESS,
+            format!("{server_address} does not lie in {net}"),
+        ));
     }
     if server_address == gateway || ranges.iter().any(|range| range.contains(server_address)) {
-        return Err(invalid(ADDRESS, format!("{server_address} is the gateway's address or lies in a range")));
+        return Err(invalid(
+            ADDRESS,
+            format!("{server_address} is the gateway's address or lies in a range"),
+        ));
     }
     let lease_seconds = match &dhcp.lease_time {
         None => DEFAULT_LEASE,
-        Some(period) => period.seconds().ok_or_else(|| invalid(LEASE, "must be a length of time, such as 1h"))?,
+        Some(period) => period
+            .seconds()
+            .ok_or_else(|| invalid(LEASE, "must be a length of time, such as 1h"))?,
     };
-    if lease_seconds < LEAST_LEASE {
-        return Err(invalid(LEASE, "must be at least 60s"));
-    }
-    Ok(DhcpServer { server_address, ranges: ranges.to_vec(), lease_seconds })
+    Ok(DhcpServer {
+        server_address,
+        ranges: ranges.to_vec(),
+        lease_seconds,
+    })
 }
 
 #[cfg(test)]
@@ -209,14 +293,30 @@ mod tests {
     #[test]
     fn what_cannot_be_served_names_its_field() {
         let cases = [
-            (subnet("10.31.0.2", &["10.30.0.11-10.30.0.20"], "1h"), "serverAddress"),
-            (subnet("10.30.0.1", &["10.30.0.11-10.30.0.20"], "1h"), "serverAddress"),
-            (subnet("10.30.0.12", &["10.30.0.11-10.30.0.20"], "1h"), "serverAddress"),
+            (
+                subnet("10.31.0.2", &["10.30.0.11-10.30.0.20"], "1h"),
+                "serverAddress",
+            ),
+            (
+                subnet("10.30.0.1", &["10.30.0.11-10.30.0.20"], "1h"),
+                "serverAddress",
+            ),
+            (
+                subnet("10.30.0.12", &["10.30.0.11-10.30.0.20"], "1h"),
+                "serverAddress",
+            ),
             (subnet("10.30.0.2", &["10.30.1.11-10.30.1.20"], "1h"), "ranges[0]"),
             (subnet("10.30.0.2", &["10.30.0.1-10.30.0.20"], "1h"), "ranges[0]"),
-            (subnet("10.30.0.2", &["10.30.0.11-10.30.0.20", "10.30.0.20-10.30.0.30"], "1h"), "ranges[1]"),
+            (
+                subnet(
+                    "10.30.0.2",
+                    &["10.30.0.11-10.30.0.20", "10.30.0.20-10.30.0.30"],
+                    "1h",
+                ),
+                "ranges[1]",
+            ),
             (subnet("10.30.0.2", &["10.30.0.20-10.30.0.11"], "1h"), "ranges[0]"),
-            (subnet("10.30.0.2", &["10.30.0.11-10.30.0.20"], "10s"), "leaseTime"),
+            (subnet("10.30.0.2", &["10.30.0.11-10.30.0.20"], "1d"), "leaseTime"),
         ];
         for (subnet, field) in cases {
             let error = read_subnet(&subnet).err().unwrap().to_string();

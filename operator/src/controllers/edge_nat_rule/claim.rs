@@ -1,101 +1,107 @@
 //! Who may publish what on a gateway: whoever holds it in NSX keeps it, then who came first.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::HashMap;
+use std::sync::PoisonError;
 
-use topology::{Claim, Owner};
-use vic_crds::EdgeNatRule;
+use topology::{Claim, Contender, Holder, Owner};
 
 use super::dereference::References;
 use super::validate::Wanted;
 use crate::context::Context;
-use crate::failure::{Failure, PlanError};
-use crate::kind::{Kind, ObjectKey};
-use crate::runner::key_of;
+use crate::failure::PlanError;
+use crate::kind::ObjectKey;
 use crate::sites::Connected;
 use crate::wake::Topic;
 
-/// A claim that holds; given back only by [`Held::give_back`] or [`release`].
-pub(super) struct Held {
-    connected: Arc<Connected>,
-    gateway: String,
-    key: ObjectKey,
-}
-
-impl Held {
-    /// For a rule that is only observed: it claims nothing.
-    pub(super) fn give_back(&self) {
-        let mut claims = self.connected.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(on_gateway) = claims.get_mut(&self.gateway) {
-            on_gateway.remove(&self.key);
-        }
-    }
-}
-
-/// Who else claims the same.
-enum Rival {
-    /// Another object of this cluster.
-    Object(ObjectKey),
-    /// A rule that is not ours, or another instance's.
-    Outside,
-}
-
-/// Claims what the rule publishes, unless someone else holds it.
-pub(super) fn hold(key: &ObjectKey, references: &References, wanted: &Wanted) -> Result<Held, Failure> {
-    let connected = references.ground.connected.clone();
+/// Claims what the rule publishes, unless someone else holds it. What is granted is held until [`release`].
+pub(super) fn hold(key: &ObjectKey, references: &References, wanted: &Wanted) -> Result<(), PlanError> {
+    let connected = &references.ground.connected;
     let claim = wanted.spec.claim();
-    let gateway = wanted.spec.gateway_path.clone();
+    let in_nsx = in_nsx(connected, &wanted.spec.gateway_path);
     let mut claims = connected.claims.lock().unwrap_or_else(PoisonError::into_inner);
-    let on_gateway = claims.entry(gateway.clone()).or_default();
-    let granted = on_gateway.get(key).is_some_and(|mine| *mine == claim);
-    if !granted {
-        let rival = in_nsx(&references.ground.connected, wanted, &claim).or_else(|| {
-            on_gateway
-                .iter()
-                .find(|(other, theirs)| *other != key && theirs.overlaps(&claim))
-                .map(|(other, _)| Rival::Object(other.clone()))
-        });
-        if let Some(rival) = rival {
-            return Err(lost(&rival, key, references, &claim).into());
-        }
-        on_gateway.insert(key.clone(), claim);
-    }
-    drop(claims);
-    Ok(Held { connected, gateway, key: key.clone() })
+    let on_gateway = claims.entry(wanted.spec.gateway_path.clone()).or_default();
+    let granted = on_gateway
+        .get(key)
+        .is_some_and(|known| known.in_nsx && known.claim == claim);
+    let holder = Holder::Ours {
+        owner: wanted.owner.clone(),
+        created: wanted.created.clone(),
+    };
+    let written = in_nsx
+        .iter()
+        .any(|known| known.claim == claim && is_of(&known.holder, &wanted.owner));
+    let mut mine = Contender {
+        claim,
+        holder,
+        in_nsx: granted || written,
+    };
+    let others: Vec<Contender> = on_gateway
+        .iter()
+        .filter(|(other, _)| *other != key)
+        .map(|(_, known)| known.clone())
+        .chain(in_nsx)
+        .collect();
+    let lost_to = topology::winner(&mine, &others).err().cloned();
+    // Who waits is known too: the oldest of those who wait comes next.
+    mine.in_nsx = lost_to.is_none();
+    let refusal = lost_to.map(|rival| lost(&rival.holder, key, references, &mine.claim));
+    on_gateway.insert(key.clone(), mine);
+    refusal.map_or(Ok(()), Err)
 }
 
-/// A rule in NSX that claims the same and is not this object's own.
-fn in_nsx(connected: &Connected, wanted: &Wanted, claim: &Claim) -> Option<Rival> {
-    let engine = connected.nsx.as_ref()?;
-    let service = |path: &str| engine.get(path).map(|observed| serde_json::Value::clone(&observed.body));
-    let mut holders: Vec<(Option<Owner>, Claim)> = Vec::new();
-    for observed in engine.nat_rules(&wanted.spec.gateway_path) {
-        let owner = topology::owner_of(&observed.body);
-        if let Some(theirs) = Claim::from_nat_rule(&wanted.spec.gateway_path, &observed.body, service) {
-            holders.push((owner, theirs));
-        }
-    }
-    let mine = |owner: &Option<Owner>| owner.as_ref().is_some_and(|owner| owner.is_same_object(&wanted.owner));
-    if holders.iter().any(|(owner, theirs)| mine(owner) && theirs == claim) {
-        return None;
-    }
-    holders.into_iter().find(|(owner, theirs)| !mine(owner) && theirs.overlaps(claim)).map(|(owner, _)| match owner {
-        Some(owner) if owner.instance == wanted.owner.instance => {
-            Rival::Object(ObjectKey::new(Kind::EdgeNatRule, &owner.namespace, &owner.name))
-        }
-        _ => Rival::Outside,
-    })
+/// For a rule that is only observed: it claims nothing.
+pub(super) fn forgo(key: &ObjectKey, connected: &Connected) {
+    remove(key, connected);
 }
 
-fn lost(rival: &Rival, key: &ObjectKey, references: &References, claim: &Claim) -> PlanError {
+fn is_of(holder: &Holder, owner: &Owner) -> bool {
+    matches!(holder, Holder::Ours { owner: theirs, .. } if theirs.is_same_object(owner))
+}
+
+/// What the rules in NSX claim, whoever made them.
+fn in_nsx(connected: &Connected, gateway: &str) -> Vec<Contender> {
+    let Some(engine) = &connected.nsx else {
+        return Vec::new();
+    };
+    let service = |path: &str| {
+        engine
+            .get(path)
+            .map(|observed| serde_json::Value::clone(&observed.body))
+    };
+    let instance = connected.instance.as_str();
+    engine
+        .nat_rules(gateway)
+        .into_iter()
+        .filter_map(|observed| {
+            let claim = Claim::from_nat_rule(gateway, &observed.body, service)?;
+            let holder = match topology::owner_of(&observed.body).filter(|owner| owner.instance == instance) {
+                Some(owner) => Holder::Ours {
+                    owner,
+                    created: String::new(),
+                },
+                None => Holder::Outside { path: observed.path },
+            };
+            Some(Contender {
+                claim,
+                holder,
+                in_nsx: true,
+            })
+        })
+        .collect()
+}
+
+/// The loser's sentence; the winner is named only within the same namespace.
+fn lost(rival: &Holder, key: &ObjectKey, references: &References, claim: &Claim) -> PlanError {
     let (by, cure) = match rival {
-        Rival::Object(other) if other.namespace == key.namespace => (
-            format!("EdgeNatRule {}", other.name),
+        Holder::Ours { owner, .. } if owner.namespace == key.namespace => (
+            format!("EdgeNatRule {}", owner.name),
             "Choose another port or address, or delete that rule; this one follows by itself",
         ),
-        Rival::Object(_) => {
-            ("a rule of another namespace".to_owned(), "Choose another port or address; this rule follows by itself when that one goes")
-        }
-        Rival::Outside => (
+        Holder::Ours { .. } => (
+            "a rule of another namespace".to_owned(),
+            "Choose another port or address; this rule follows by itself when that one goes",
+        ),
+        Holder::Outside { .. } => (
             "a rule that this operator does not own".to_owned(),
             "Choose another port or address, or delete that rule in NSX; this one follows by itself",
         ),
@@ -107,18 +113,19 @@ fn lost(rival: &Rival, key: &ObjectKey, references: &References, claim: &Claim) 
 }
 
 /// The rule is gone: what it claimed is free.
-pub(super) fn release(ctx: &Context, rule: &EdgeNatRule, site: &str, connected: &Connected) {
-    let key = key_of(rule);
-    let mut freed = Vec::new();
-    {
-        let mut claims = connected.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        for (gateway, on_gateway) in claims.iter_mut() {
-            if on_gateway.remove(&key).is_some() {
-                freed.push(gateway.clone());
-            }
-        }
+pub(super) fn release(ctx: &Context, key: &ObjectKey, site: &str, connected: &Connected) {
+    for gateway in remove(key, connected) {
+        ctx.wake.changed(&Topic::Claims {
+            site: site.to_owned(),
+            gateway,
+        });
     }
-    for gateway in freed {
-        ctx.wake.changed(&Topic::Claims { site: site.to_owned(), gateway });
-    }
+}
+
+fn remove(key: &ObjectKey, connected: &Connected) -> Vec<String> {
+    let mut claims = connected.claims.lock().unwrap_or_else(PoisonError::into_inner);
+    let freed = |(gateway, on_gateway): (&String, &mut HashMap<ObjectKey, Contender>)| {
+        on_gateway.remove(key).map(|_| gateway.clone())
+    };
+    claims.iter_mut().filter_map(freed).collect()
 }

@@ -22,12 +22,19 @@ pub(super) struct References {
     pub(super) gateway_label: String,
 }
 
-pub(super) async fn dereference(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -> Result<References, Failure> {
+pub(super) async fn dereference(
+    rule: &EdgeNatRule,
+    ctx: &Context,
+    key: &ObjectKey,
+) -> Result<References, Failure> {
     let ground = ground(ctx, key, &rule.spec.site_ref)?;
     let (network, gateway, label) = match (&rule.spec.internal, &rule.spec.gateway) {
         (Some(internal), _) => {
             let facts = network(rule, ctx, key, &internal.network_ref.name)?;
-            let gateway = facts.gateway_path.clone().ok_or_else(|| no_gateway(&internal.network_ref.name))?;
+            let gateway = facts
+                .gateway_path
+                .clone()
+                .ok_or_else(|| no_gateway(&internal.network_ref.name))?;
             let label = label_of(&gateway);
             (Some(facts), gateway, label)
         }
@@ -35,12 +42,33 @@ pub(super) async fn dereference(rule: &EdgeNatRule, ctx: &Context, key: &ObjectK
         // The API refuses a rule that has neither.
         (None, None) => return Err(no_gateway("").into()),
     };
-    ctx.wake.watch(key, Topic::Claims { site: ground.site.clone(), gateway: gateway.clone() });
-    ground.connected.nsx()?.watch_gateway(&gateway).await.map_err(DereferenceError::Nsx)?;
-    Ok(References { ground, network, gateway, gateway_label: label })
+    ctx.wake.watch(
+        key,
+        Topic::Claims {
+            site: ground.site.clone(),
+            gateway: gateway.clone(),
+        },
+    );
+    ground
+        .connected
+        .nsx()?
+        .watch_gateway(&gateway)
+        .await
+        .map_err(DereferenceError::Nsx)?;
+    Ok(References {
+        ground,
+        network,
+        gateway,
+        gateway_label: label,
+    })
 }
 
-fn network(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey, name: &str) -> Result<Arc<NetworkFacts>, DereferenceError> {
+fn network(
+    rule: &EdgeNatRule,
+    ctx: &Context,
+    key: &ObjectKey,
+    name: &str,
+) -> Result<Arc<NetworkFacts>, DereferenceError> {
     let network = ObjectKey::new(Kind::ContainerNetwork, &key.namespace, name);
     ctx.wake.watch(key, Topic::Object(network.clone()));
     let reference = kube::runtime::reflector::ObjectRef::new(name).within(&key.namespace);
@@ -63,5 +91,9 @@ fn no_gateway(network: &str) -> ValidateError {
 /// `/infra/tier-1s/vic-edge` as a grant writes it: `tier1/vic-edge`.
 fn label_of(path: &str) -> String {
     let id = path.rsplit('/').next().unwrap_or_default();
-    if path.starts_with("/infra/tier-0s/") { format!("tier0/{id}") } else { format!("tier1/{id}") }
+    if path.starts_with("/infra/tier-0s/") {
+        format!("tier0/{id}")
+    } else {
+        format!("tier1/{id}")
+    }
 }

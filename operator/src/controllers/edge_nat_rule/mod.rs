@@ -15,6 +15,7 @@ use vic_crds::{EdgeNatRule, EdgeNatRuleStatus, ManagementPolicy};
 
 use crate::conditions::Summary;
 use crate::context::Context;
+use crate::controllers::common::take_use;
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::runner::{Declared, key_of};
@@ -34,21 +35,29 @@ impl Declared for EdgeNatRule {
         status.conditions = conditions;
     }
 
-    async fn reconcile(self: Arc<Self>, ctx: Arc<Context>, details: &mut EdgeNatRuleStatus) -> Result<Summary, Failure> {
+    async fn reconcile(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut EdgeNatRuleStatus,
+    ) -> Result<Summary, Failure> {
         let key = key_of(&*self);
         status::sides(&self, details);
         let references = dereference::dereference(&self, &ctx, &key).await?;
         let wanted = validate::validate(&self, &ctx, &key, &references)?;
         status::describe(&wanted, details);
         let observing = self.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe;
-        let claims = claim::hold(&key, &references, &wanted)?;
-        let plan = plan::plan(&references, &wanted)?;
-        details.plan = if observing { plan.lines() } else { Vec::new() };
         if observing {
-            claims.give_back();
+            claim::forgo(&key, &references.ground.connected);
+            let plan = plan::plan(&references, &wanted, Vec::new())?;
+            details.plan = plan.lines();
             return Ok(status::observed(&plan));
         }
-        apply::apply(&references.ground, plan).await?;
+        claim::hold(&key, &references, &wanted)?;
+        details.plan = Vec::new();
+        let uid = &wanted.owner.uid;
+        let unused = take_use(&references.ground.connected, uid, &wanted.spec.shared_uses())?;
+        let plan = plan::plan(&references, &wanted, unused)?;
+        apply::apply(&references.ground, uid, plan).await?;
         status::effect(&ctx, &key, &references, &wanted)
     }
 

@@ -1,14 +1,18 @@
 //! Compares a rule with what NSX has of it.
 
 use serde_json::Value;
-use topology::{Change, Plan, UID_SCOPE};
+use topology::{Change, Plan, Shared, UID_SCOPE};
 
 use super::dereference::References;
 use super::validate::Wanted;
-use crate::controllers::common::sharing;
 use crate::failure::Failure;
 
-pub(super) fn plan(references: &References, wanted: &Wanted) -> Result<Plan<Change>, Failure> {
+/// `unused`: shared objects that go with this change.
+pub(super) fn plan(
+    references: &References,
+    wanted: &Wanted,
+    unused: Vec<Shared>,
+) -> Result<Plan<Change>, Failure> {
     let engine = references.ground.connected.nsx()?;
     let intents = wanted.spec.intents();
     // Whatever carries this object's tag and is not asked for any more goes: firewall rules of another
@@ -20,7 +24,10 @@ pub(super) fn plan(references: &References, wanted: &Wanted) -> Result<Plan<Chan
         .filter(|observed| intents.iter().all(|intent| intent.path != observed.path))
         .map(|observed| (observed.path, observed.resource_type))
         .collect();
-    let unused = sharing(&references.ground.connected).replace(&wanted.owner.uid, &wanted.spec.shared_uses());
     obsolete.extend(unused);
-    Ok(topology::nsx_plan(&intents, |path| engine.get(path).map(|observed| Value::clone(&observed.body)), &obsolete))
+    Ok(topology::nsx_plan(
+        &intents,
+        |path| engine.get(path).map(|observed| Value::clone(&observed.body)),
+        &obsolete,
+    ))
 }

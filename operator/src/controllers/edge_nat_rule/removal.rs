@@ -5,7 +5,7 @@ use vic_crds::{DeletionPolicy, EdgeNatRule, ManagementPolicy};
 
 use super::claim;
 use crate::context::Context;
-use crate::controllers::common::{ground, sharing, submit};
+use crate::controllers::common::{ground, submit, submit_removal};
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
 
@@ -18,27 +18,30 @@ pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -
         Err(DereferenceError::SiteMissing(_)) => return Ok(()),
         other => other?,
     };
-    let Some(engine) = &ground.connected.nsx else { return Ok(()) };
+    let Some(engine) = &ground.connected.nsx else {
+        return Ok(());
+    };
     let owner = ctx.owner(key, rule.metadata.uid.as_deref().unwrap_or_default());
     let own = engine.owned_with(&nsx::Tag::new(UID_SCOPE, &owner.uid));
     let retain = rule.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
-    let mut changes: Vec<nsx::Change> = own.iter().map(|observed| if retain { kept(observed) } else { deleted(observed) }).collect();
-    let mut uses = Vec::new();
-    if !retain {
-        let unused;
-        (unused, uses) = sharing(&ground.connected).remove(&owner.uid);
-        changes.extend(unused.into_iter().map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }));
+    let changes: Vec<nsx::Change> = own
+        .iter()
+        .map(|observed| if retain { kept(observed) } else { deleted(observed) })
+        .collect();
+    if retain {
+        submit(&ground.connected, changes).await?;
+    } else {
+        submit_removal(&ground.connected, &owner.uid, changes).await?;
     }
-    if let Err(failure) = submit(&ground.connected, changes).await {
-        sharing(&ground.connected).replace(&owner.uid, &uses);
-        return Err(failure);
-    }
-    claim::release(ctx, rule, &ground.site, &ground.connected);
+    claim::release(ctx, key, &ground.site, &ground.connected);
     Ok(())
 }
 
 fn deleted(observed: &nsx::Observed) -> nsx::Change {
-    nsx::Change::Delete { path: observed.path.clone(), resource_type: observed.resource_type.clone() }
+    nsx::Change::Delete {
+        path: observed.path.clone(),
+        resource_type: observed.resource_type.clone(),
+    }
 }
 
 /// The object as it is, without our tags.

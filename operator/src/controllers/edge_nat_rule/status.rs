@@ -29,8 +29,13 @@ pub(super) fn sides(rule: &EdgeNatRule, details: &mut EdgeNatRuleStatus) {
         format!("{}{ports}{protocol}", side.address)
     });
     details.internal = rule.spec.internal.as_ref().map(|side| {
-        let port = side.port.or_else(|| rule.spec.external.as_ref().and_then(|external| external.port));
-        let address = side.address.as_ref().map_or_else(|| side.network_ref.name.to_string(), ToString::to_string);
+        let port = side
+            .port
+            .or_else(|| rule.spec.external.as_ref().and_then(|external| external.port));
+        let address = side
+            .address
+            .as_ref()
+            .map_or_else(|| side.network_ref.name.to_string(), ToString::to_string);
         port.map_or(address.clone(), |port| format!("{address}:{port}"))
     });
 }
@@ -50,15 +55,29 @@ pub(super) fn observed(plan: &Plan<Change>) -> Summary {
         ready: Truth::False,
         failed: Some(ConditionType::Programmed),
         extra: vec![(ConditionType::Drifted, Truth::True, "Drifted")],
-        ..Summary::ready("Drifted", "NSX differs from the spec, and managementPolicy is Observe; status.plan says what would be done.")
+        ..Summary::ready(
+            "Drifted",
+            "NSX differs from the spec, and managementPolicy is Observe; status.plan says what would be done.",
+        )
     }
 }
 
 /// Whether the rule is in effect.
-pub(super) fn effect(ctx: &Context, key: &ObjectKey, references: &References, wanted: &Wanted) -> Result<Summary, Failure> {
+pub(super) fn effect(
+    ctx: &Context,
+    key: &ObjectKey,
+    references: &References,
+    wanted: &Wanted,
+) -> Result<Summary, Failure> {
     let engine = references.ground.connected.nsx()?;
     for intent in wanted.spec.intents() {
-        ctx.wake.watch(key, Topic::Nsx { site: references.ground.site.clone(), path: intent.path.clone() });
+        ctx.wake.watch(
+            key,
+            Topic::Nsx {
+                site: references.ground.site.clone(),
+                path: intent.path.clone(),
+            },
+        );
     }
     realized(engine, &wanted.spec.rule_path(), "the NAT rule")?;
     for path in wanted.spec.firewall_paths() {

@@ -21,13 +21,22 @@ pub(super) struct Wanted {
     pub(super) created: String,
 }
 
-pub(super) fn validate(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey, references: &References) -> Result<Wanted, Failure> {
+pub(super) fn validate(
+    rule: &EdgeNatRule,
+    ctx: &Context,
+    key: &ObjectKey,
+    references: &References,
+) -> Result<Wanted, Failure> {
     let grants = references.ground.grants(ctx, &key.namespace)?;
     let uid = rule.metadata.uid.clone().unwrap_or_default();
     let owner = ctx.owner(key, &uid);
     let external = external(rule)?;
     let internal = internal(rule, references)?;
-    let firewall = rule.spec.firewall.as_ref().map_or(NatFirewall::Unmanaged, firewall);
+    let firewall = rule
+        .spec
+        .firewall
+        .as_ref()
+        .map_or(NatFirewall::Unmanaged, firewall);
     check_grants(rule, key, references, &grants, external)?;
     let spec = NatSpec {
         owner: owner.clone(),
@@ -37,19 +46,42 @@ pub(super) fn validate(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey, refer
         external,
         external_ports: ports(rule)?,
         internal,
-        internal_port: rule.spec.internal.as_ref().and_then(|side| side.port).map(port).transpose()?,
-        remote: rule.spec.remote.as_ref().map(|remote| read("spec.remote.cidr", &remote.cidr)).transpose()?,
-        priority: rule.spec.priority.and_then(|priority| u32::try_from(priority).ok()).unwrap_or(DEFAULT_PRIORITY),
+        internal_port: rule
+            .spec
+            .internal
+            .as_ref()
+            .and_then(|side| side.port)
+            .map(port)
+            .transpose()?,
+        remote: rule
+            .spec
+            .remote
+            .as_ref()
+            .map(|remote| read("spec.remote.cidr", &remote.cidr))
+            .transpose()?,
+        priority: rule
+            .spec
+            .priority
+            .and_then(|priority| u32::try_from(priority).ok())
+            .unwrap_or(DEFAULT_PRIORITY),
         logging: rule.spec.logging.unwrap_or_default() == Logging::Enabled,
         firewall,
     };
     check_shape(&spec)?;
-    let created = rule.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default();
+    let created = rule
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|time| time.0.to_string())
+        .unwrap_or_default();
     Ok(Wanted { owner, spec, created })
 }
 
 fn invalid(field: &str, rule: impl Into<String>) -> ValidateError {
-    ValidateError::Invalid { field: field.to_owned(), rule: rule.into() }
+    ValidateError::Invalid {
+        field: field.to_owned(),
+        rule: rule.into(),
+    }
 }
 
 fn read(field: &str, text: &AddressOrCidr) -> Result<Ipv4Net, ValidateError> {
@@ -57,17 +89,28 @@ fn read(field: &str, text: &AddressOrCidr) -> Result<Ipv4Net, ValidateError> {
 }
 
 fn external(rule: &EdgeNatRule) -> Result<Option<Ipv4Net>, ValidateError> {
-    rule.spec.external.as_ref().map(|side| read("spec.external.address", &side.address)).transpose()
+    rule.spec
+        .external
+        .as_ref()
+        .map(|side| read("spec.external.address", &side.address))
+        .transpose()
 }
 
 /// The internal side; it must lie on the network it names.
 fn internal(rule: &EdgeNatRule, references: &References) -> Result<Option<Ipv4Net>, ValidateError> {
     const FIELD: &str = "spec.internal.address";
-    let (Some(side), Some(facts)) = (&rule.spec.internal, &references.network) else { return Ok(None) };
+    let (Some(side), Some(facts)) = (&rule.spec.internal, &references.network) else {
+        return Ok(None);
+    };
     let subnet = facts.subnet.as_ref().ok_or_else(|| {
-        invalid("spec.internal.networkRef", format!("ContainerNetwork {} has no subnet", &*side.network_ref.name))
+        invalid(
+            "spec.internal.networkRef",
+            format!("ContainerNetwork {} has no subnet", &*side.network_ref.name),
+        )
     })?;
-    let Some(text) = &side.address else { return Ok(Some(subnet.net)) };
+    let Some(text) = &side.address else {
+        return Ok(Some(subnet.net));
+    };
     let address = read(FIELD, text)?;
     if subnet.net.contains(&address) {
         return Ok(Some(address));
@@ -94,7 +137,11 @@ fn check_grants(
     if let Some(net) = external.filter(|net| !grants.allows_external(net)) {
         return refuse(format!("external address {}", topology::address_text(net)));
     }
-    let bypass = rule.spec.firewall.as_ref().is_some_and(|firewall| firewall.mode == FirewallMode::Bypass);
+    let bypass = rule
+        .spec
+        .firewall
+        .as_ref()
+        .is_some_and(|firewall| firewall.mode == FirewallMode::Bypass);
     if bypass && !grants.firewall_bypass {
         return refuse("firewall mode Bypass".to_owned());
     }
@@ -103,15 +150,16 @@ fn check_grants(
 
 /// What NSX refuses, said before and with the field's name.
 fn check_shape(spec: &NatSpec) -> Result<(), ValidateError> {
-    match (spec.action, spec.external, spec.internal) {
-        (NatAction::Reflexive, Some(external), Some(internal)) if external.prefix_len() != internal.prefix_len() => {
-            Err(invalid("spec.internal.address", "must be as large as spec.external.address for Reflexive"))
-        }
-        (NatAction::Dnat, Some(external), _) if external.prefix_len() != 32 && spec.external_ports.is_some() => {
-            Err(invalid("spec.external.address", "must be a single address where ports are translated"))
-        }
-        _ => topology::check_ports(spec).map_err(|rule| invalid("spec.internal.port", rule)),
+    let ported_network = spec.action == NatAction::Dnat
+        && spec.external_ports.is_some()
+        && spec.external.is_some_and(|external| external.prefix_len() != 32);
+    if ported_network {
+        return Err(invalid(
+            "spec.external.address",
+            "must be a single address where ports are translated",
+        ));
     }
+    topology::check_nat(spec).map_err(|broken| invalid(broken.field, broken.rule))
 }
 
 fn action(rule: &EdgeNatRule) -> NatAction {
@@ -138,7 +186,9 @@ fn port(number: i32) -> Result<u16, ValidateError> {
 }
 
 fn ports(rule: &EdgeNatRule) -> Result<Option<Ports>, ValidateError> {
-    let Some(side) = &rule.spec.external else { return Ok(None) };
+    let Some(side) = &rule.spec.external else {
+        return Ok(None);
+    };
     let Some(first) = side.port else { return Ok(None) };
     let first = port(first)?;
     let last = side.end_port.map(port).transpose()?.unwrap_or(first);
@@ -146,7 +196,11 @@ fn ports(rule: &EdgeNatRule) -> Result<Option<Ports>, ValidateError> {
 }
 
 fn firewall(firewall: &Firewall) -> NatFirewall {
-    let sources = firewall.allow_from.iter().filter_map(|source| network(&source.cidr)).collect();
+    let sources = firewall
+        .allow_from
+        .iter()
+        .filter_map(|source| network(&source.cidr))
+        .collect();
     let internal = firewall.matching.unwrap_or_default() == FirewallMatch::InternalAddress;
     match firewall.mode {
         FirewallMode::Exclusive => NatFirewall::Exclusive { sources, internal },

@@ -17,7 +17,11 @@ const LEAST_NSX: &str = "3.2";
 /// The custom attribute that marks pools and folders as ours.
 const MARK_FIELD: &str = "vic-operator";
 
-pub(super) async fn connect(wanted: Wanted, ctx: &Arc<Context>, key: &ObjectKey) -> Result<Arc<Connected>, Failure> {
+pub(super) async fn connect(
+    wanted: Wanted,
+    ctx: &Arc<Context>,
+    key: &ObjectKey,
+) -> Result<Arc<Connected>, Failure> {
     let lease = lease(ctx, key).await?;
     let vcenter_seen = wanted.vcenter.seen.clone();
     let vsphere = vcenter(wanted.vcenter, wanted.datacenter).await?;
@@ -33,6 +37,7 @@ pub(super) async fn connect(wanted: Wanted, ctx: &Arc<Context>, key: &ObjectKey)
     };
     let parts = Parts {
         name: key.name.clone(),
+        instance: ctx.settings.instance.clone(),
         vsphere,
         vcenter_seen,
         nsx,
@@ -46,10 +51,12 @@ pub(super) async fn connect(wanted: Wanted, ctx: &Arc<Context>, key: &ObjectKey)
 async fn lease(ctx: &Context, key: &ObjectKey) -> Result<Lease, ApplyError> {
     let api = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let name = format!("vic-site-{}", key.name);
-    Lease::acquire(api, &name, &ctx.settings.identity).await.map_err(|error| match error {
-        LeaseError::Held(_) => ApplyError::LeaseHeld(key.name.clone()),
-        LeaseError::Kube(error) => ApplyError::Kube(error),
-    })
+    Lease::acquire(api, &name, &ctx.settings.identity)
+        .await
+        .map_err(|error| match error {
+            LeaseError::Held(_) => ApplyError::LeaseHeld(key.name.clone()),
+            LeaseError::Kube(error) => ApplyError::Kube(error),
+        })
 }
 
 async fn vcenter(server: Server, datacenter: String) -> Result<vsphere::Engine, Failure> {
@@ -67,7 +74,12 @@ async fn vcenter(server: Server, datacenter: String) -> Result<vsphere::Engine, 
     let version = engine.about().api_version;
     if is_older(&version, LEAST_VCENTER) {
         engine.shutdown().await;
-        return Err(ValidateError::TooOld { what: "vCenter", version, least: LEAST_VCENTER }.into());
+        return Err(ValidateError::TooOld {
+            what: "vCenter",
+            version,
+            least: LEAST_VCENTER,
+        }
+        .into());
     }
     Ok(engine)
 }
@@ -79,7 +91,10 @@ async fn manager(server: Server, ctx: &Context) -> Result<nsx::Engine, Failure> 
         password: server.credentials.password,
         tls: server.tls,
         user_agent: user_agent(),
-        owner_tag: nsx::Tag { scope: topology::INSTANCE_SCOPE.to_owned(), tag: ctx.settings.instance.clone() },
+        owner_tag: nsx::Tag {
+            scope: topology::INSTANCE_SCOPE.to_owned(),
+            tag: ctx.settings.instance.clone(),
+        },
         resync: ctx.settings.nsx_resync,
     })
     .await
@@ -87,7 +102,12 @@ async fn manager(server: Server, ctx: &Context) -> Result<nsx::Engine, Failure> 
     let version = engine.version();
     if is_older(&version, LEAST_NSX) {
         engine.shutdown().await;
-        return Err(ValidateError::TooOld { what: "NSX", version, least: LEAST_NSX }.into());
+        return Err(ValidateError::TooOld {
+            what: "NSX",
+            version,
+            least: LEAST_NSX,
+        }
+        .into());
     }
     Ok(engine)
 }
@@ -108,7 +128,13 @@ mod tests {
 
     #[test]
     fn versions_compare_by_number() {
-        for (version, older) in [("6.5", true), ("6.7", false), ("6.7.3", false), ("8.0.1.0", false), ("10.0", false)] {
+        for (version, older) in [
+            ("6.5", true),
+            ("6.7", false),
+            ("6.7.3", false),
+            ("8.0.1.0", false),
+            ("10.0", false),
+        ] {
             assert_eq!(is_older(version, LEAST_VCENTER), older, "{version}");
         }
     }

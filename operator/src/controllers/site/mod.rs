@@ -35,7 +35,11 @@ impl Declared for Site {
         status.conditions = conditions;
     }
 
-    async fn reconcile(self: Arc<Self>, ctx: Arc<Context>, details: &mut SiteStatus) -> Result<Summary, Failure> {
+    async fn reconcile(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut SiteStatus,
+    ) -> Result<Summary, Failure> {
         let key = key_of(&*self);
         details.used_by = None;
         let outcome = connect(&self, &ctx, &key).await;
@@ -56,10 +60,15 @@ impl Declared for Site {
     async fn finalize(self: Arc<Self>, ctx: Arc<Context>, details: &mut SiteStatus) -> Result<(), Failure> {
         let users = ctx.users_of_site(&self.name_any());
         let key = key_of(&*self);
-        users.iter().for_each(|user| ctx.wake.watch(&key, Topic::Object(user.clone())));
+        users
+            .iter()
+            .for_each(|user| ctx.wake.watch(&key, Topic::Object(user.clone())));
         if let Some(text) = in_use(&users) {
             // Users need the connection to go away themselves.
-            if ctx.sites.get(&key.name).is_none_or(|entry| entry.connected.is_none())
+            if ctx
+                .sites
+                .get(&key.name)
+                .is_none_or(|entry| entry.connected.is_none())
                 && let Ok(connected) = connect(&self, &ctx, &key).await
             {
                 publish(&self, &ctx, Some(connected));
@@ -93,7 +102,13 @@ async fn connect(site: &Site, ctx: &Arc<Context>, key: &ObjectKey) -> Result<Arc
 
 /// Publishes what others see of the Site.
 fn publish(site: &Site, ctx: &Context, connected: Option<Arc<Connected>>) {
-    ctx.sites.publish(&site.name_any(), Entry { spec: Arc::new(site.spec.clone()), connected });
+    ctx.sites.publish(
+        &site.name_any(),
+        Entry {
+            spec: Arc::new(site.spec.clone()),
+            connected,
+        },
+    );
 }
 
 /// Who still uses something, as one sentence; `None` where nobody does.
@@ -109,7 +124,10 @@ pub fn in_use(users: &[ObjectKey]) -> Option<String> {
     match users.len() {
         0 => None,
         1 => Some(format!("1 object still uses it: {}", named.join(", "))),
-        count => Some(format!("{count} objects still use it: {}{more}", named.join(", "))),
+        count => Some(format!(
+            "{count} objects still use it: {}{more}",
+            named.join(", ")
+        )),
     }
 }
 
@@ -121,9 +139,15 @@ mod tests {
     fn users_are_counted_and_the_first_are_named() {
         let user = |n: usize| ObjectKey::new(Kind::EdgeNatRule, "containers", &format!("r{n}"));
         assert_eq!(in_use(&[]), None);
-        assert_eq!(in_use(&[user(1)]).unwrap(), "1 object still uses it: EdgeNatRule containers/r1");
+        assert_eq!(
+            in_use(&[user(1)]).unwrap(),
+            "1 object still uses it: EdgeNatRule containers/r1"
+        );
         let seven: Vec<_> = (0..7).map(user).collect();
         let text = in_use(&seven).unwrap();
-        assert!(text.starts_with("7 objects still use it: EdgeNatRule containers/r0,") && text.ends_with(", …"), "{text}");
+        assert!(
+            text.starts_with("7 objects still use it: EdgeNatRule containers/r0,") && text.ends_with(", …"),
+            "{text}"
+        );
     }
 }

@@ -7,9 +7,14 @@ use crate::sites::Connected;
 
 pub(super) fn describe(connected: &Connected, details: &mut SiteStatus) {
     let about = connected.vsphere.about();
-    details.vcenter = Some(ServerStatus { version: about.version, id: about.instance_uuid });
-    details.nsx =
-        connected.nsx.as_ref().map(|engine| ServerStatus { version: engine.version(), id: engine.cluster_id() });
+    details.vcenter = Some(ServerStatus {
+        version: about.version,
+        id: about.instance_uuid,
+    });
+    details.nsx = connected.nsx.as_ref().map(|engine| ServerStatus {
+        version: engine.version(),
+        id: engine.cluster_id(),
+    });
 }
 
 /// What troubles a connection that once stood.
@@ -24,7 +29,9 @@ pub(super) fn health(connected: &Connected) -> Result<(), ApplyError> {
         };
         return Err(ApplyError::Degraded { reason, sentence });
     }
-    let Some(engine) = &connected.nsx else { return Ok(()) };
+    let Some(engine) = &connected.nsx else {
+        return Ok(());
+    };
     if let nsx::Health::Degraded(sentence, kind) = engine.health().borrow().clone() {
         let reason = match kind {
             nsx::Trouble::Untrusted => "Untrusted",

@@ -38,7 +38,12 @@ pub(super) fn validate(site: &Site, references: References) -> Result<Wanted, Fa
         _ => None,
     };
     Ok(Wanted {
-        vcenter: server(vec![trimmed(&vcenter.url)], references.vcenter, &references.vcenter_anchor, &vcenter.trust)?,
+        vcenter: server(
+            vec![trimmed(&vcenter.url)],
+            references.vcenter,
+            &references.vcenter_anchor,
+            &vcenter.trust,
+        )?,
         datacenter: vcenter.datacenter.to_string(),
         endpoint: references.endpoint,
         nsx,
@@ -58,19 +63,34 @@ fn server(
 ) -> Result<Server, DereferenceError> {
     let (tls, seen) = client_config(anchor, None).map_err(|error| DereferenceError::ReferenceInvalid {
         kind: "ConfigMap",
-        name: trust.ca_bundle_ref.as_ref().map(|reference| reference.name.to_string()).unwrap_or_default(),
+        name: trust
+            .ca_bundle_ref
+            .as_ref()
+            .map(|reference| reference.name.to_string())
+            .unwrap_or_default(),
         key: "ca.crt",
         problem: match error {
             TrustError::NoCertificate | TrustError::Identity(_) => "holds no certificate that could be read",
         },
     })?;
-    Ok(Server { urls, credentials, tls, seen })
+    Ok(Server {
+        urls,
+        credentials,
+        tls,
+        seen,
+    })
 }
 
 fn fingerprint(site: &Site, references: &References) -> String {
     let mut hasher = DefaultHasher::new();
     let vcenter = &site.spec.vcenter;
-    (&vcenter.url.0, &vcenter.datacenter.0, &references.vcenter, &references.vcenter_anchor).hash(&mut hasher);
+    (
+        &vcenter.url.0,
+        &vcenter.datacenter.0,
+        &references.vcenter,
+        &references.vcenter_anchor,
+    )
+        .hash(&mut hasher);
     references.endpoint.hash(&mut hasher);
     if let (Some(manager), Some(nsx)) = (&site.spec.nsx, &references.nsx) {
         (manager.urls.iter().map(|url| &url.0).collect::<Vec<_>>(), nsx).hash(&mut hasher);

@@ -23,7 +23,7 @@ pub(super) struct References {
     pub(super) place: Place,
     pub(super) datastore: Found,
     pub(super) volumes: Vec<(VolumeSpec, Moref)>,
-    /// By the name of the ContainerNetwork.
+    /// By the name of the `ContainerNetwork`.
     pub(super) networks: BTreeMap<String, NetworkUse>,
     pub(super) login: Login,
     pub(super) others: Vec<Claims>,
@@ -114,7 +114,7 @@ fn networks(
         });
         match (usable, attachment) {
             (Some(facts), Some(attachment)) => {
-                drop(found.insert(name.to_owned(), NetworkUse { facts, attachment }))
+                found.insert(name.to_owned(), NetworkUse { facts, attachment });
             }
             _ if waiting.iter().any(|known| known == name) => {}
             _ => waiting.push(name.to_owned()),

@@ -165,7 +165,7 @@ fn read(inventory: &Inventory, wanted: &Wanted) -> State {
                 parent: pool.parent.clone(),
                 marked: is_marked(pool.mark.as_deref()),
             };
-            (place, pool.config.clone())
+            (place, pool.config)
         }),
         folder: own.folder.map(|folder| Place {
             moref: folder.moref.clone(),

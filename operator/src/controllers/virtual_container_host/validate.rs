@@ -160,10 +160,7 @@ fn endpoint(
     Ok(EndpointSpec {
         name,
         cpus: endpoint.cpus.unwrap_or(1),
-        memory_mb: endpoint
-            .memory
-            .as_ref()
-            .map_or(Ok(MEMORY_MB), |memory| vm_memory(memory))?,
+        memory_mb: endpoint.memory.as_ref().map_or(Ok(MEMORY_MB), vm_memory)?,
         debug_level: endpoint.debug_level.unwrap_or_default().into(),
         bridge: networks.bridge,
         public: networks.public,

@@ -44,7 +44,7 @@ fn wanted() -> Wanted {
                 organization: "vch1".to_owned(),
                 common_name: None,
                 address: Some([10, 66, 1, 50].into()),
-                validity: std::time::Duration::from_secs(3600),
+                validity: std::time::Duration::new(3600, 0),
             },
         },
         docker_required: true,
@@ -108,7 +108,7 @@ fn whole(wanted: &Wanted, bundle: &Bundle) -> State {
     vm.extra_config.extend(own_keys(wanted, bundle));
     vm.extra_config.extend(fixture::golden().guest_written);
     State {
-        pool: Some((pool, wanted.pool.clone())),
+        pool: Some((pool, wanted.pool)),
         folder: Some(place("Folder", "group-61")),
         vm: Some(vm),
         ..State::default()
@@ -191,7 +191,7 @@ fn what_a_crash_leaves_is_completed_from_there() {
         (
             "the pool has no mark",
             State {
-                pool: Some((born(&pool, false), limits.clone())),
+                pool: Some((born(&pool, false), limits)),
                 ..State::default()
             },
             then(&[
@@ -205,7 +205,7 @@ fn what_a_crash_leaves_is_completed_from_there() {
         (
             "the pool has its mark, not its name",
             State {
-                pool: Some((born(&pool, true), limits.clone())),
+                pool: Some((born(&pool, true), limits)),
                 ..State::default()
             },
             then(&[rename_pool, CreateFolder, MarkFolder, RenameFolder]),
