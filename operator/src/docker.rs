@@ -206,7 +206,7 @@ mod tests {
             organization: "vch1".to_owned(),
             common_name: Some("*.example.com".to_owned()),
             address: None,
-            validity: Duration::from_secs(3600),
+            validity: Duration::new(3600, 0),
         };
         let bundle = Bundle::make(&wanted, std::time::SystemTime::now()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -10,7 +10,7 @@ use rcgen::{
 use super::{CertificateError, Pair, Wanted, seconds};
 
 /// Certificates hold since a day ago: clocks differ.
-const BEFORE: Duration = Duration::from_secs(86_400);
+const BEFORE: Duration = Duration::new(86_400, 0);
 
 /// An authority that signs only what is of this VCH; it has no common name.
 pub(super) fn authority(wanted: &Wanted, now: SystemTime) -> Result<Pair, CertificateError> {

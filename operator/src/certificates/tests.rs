@@ -11,7 +11,7 @@ use x509_parser::pem::parse_x509_pem;
 use super::*;
 use crate::trust::{Anchor, Identity, client_config};
 
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
+const YEAR: Duration = Duration::new(365 * 86_400, 0);
 
 fn wanted() -> Wanted {
     Wanted {

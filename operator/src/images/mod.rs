@@ -136,39 +136,39 @@ impl Images {
         folder: &DatastorePath,
         release: &ReleaseImages,
     ) -> Result<BootImages, ApplyError> {
-        let shelf = Shelf {
+        let target = Target {
             store,
             may_write,
             folder,
             version: &release.version,
         };
-        let there = shelf.store.list(folder).await.map_err(ImageError::from)?;
+        let there = target.store.list(folder).await.map_err(ImageError::from)?;
         let appliance = self
-            .one(&shelf, Purpose::Appliance, &release.appliance, &there)
+            .one(&target, Purpose::Appliance, &release.appliance, &there)
             .await?;
         let bootstrap = self
-            .one(&shelf, Purpose::Bootstrap, &release.bootstrap, &there)
+            .one(&target, Purpose::Bootstrap, &release.bootstrap, &there)
             .await?;
         Ok(BootImages { appliance, bootstrap })
     }
 
     async fn one<S: Store>(
         &self,
-        shelf: &Shelf<'_, S>,
+        target: &Target<'_, S>,
         purpose: Purpose,
         source: &ImageSource,
         there: &[vsphere::FileInfo],
     ) -> Result<StoredImage, ApplyError> {
-        if let Some(found) = shelf.find(purpose, source, there)? {
+        if let Some(found) = target.find(purpose, source, there)? {
             return Ok(found);
         }
-        let lock = self.lock(&shelf.folder.datastore, &source.sha256);
+        let lock = self.lock(&target.folder.datastore, &source.sha256);
         let _alone = lock.lock().await;
-        let there = shelf.store.list(shelf.folder).await.map_err(ImageError::from)?;
-        if let Some(found) = shelf.find(purpose, source, &there)? {
+        let there = target.store.list(target.folder).await.map_err(ImageError::from)?;
+        if let Some(found) = target.find(purpose, source, &there)? {
             return Ok(found);
         }
-        shelf.fetch(purpose, source, &there).await
+        target.fetch(purpose, source, &there).await
     }
 
     fn lock(&self, datastore: &str, sha256: &str) -> Lock {
@@ -223,14 +223,14 @@ fn partial_name(sha256: &str, purpose: Purpose) -> String {
     format!("{sha256}-{}.iso.part", purpose.as_str())
 }
 
-struct Shelf<'a, S> {
+struct Target<'a, S> {
     store: &'a S,
     may_write: &'a (dyn Fn() -> Result<(), ApplyError> + Sync),
     folder: &'a DatastorePath,
     version: &'a str,
 }
 
-impl<S: Store> Shelf<'_, S> {
+impl<S: Store> Target<'_, S> {
     /// The image, if it is there whole.
     fn find(
         &self,

@@ -12,7 +12,7 @@ use super::{ImageError, Incoming};
 
 /// How long a connection to an image's server may take, and how long that server may then be silent.
 const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::new(60, 0);
 
 /// Image servers and the files of a datastore.
 pub trait Store: Sync {

@@ -120,10 +120,11 @@ fn iso(what: &str, publisher: &str) -> Vec<u8> {
 }
 
 fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content)
+    let hex: Vec<String> = Sha256::digest(content)
         .iter()
         .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .collect();
+    hex.concat()
 }
 
 fn release(appliance: &[u8], bootstrap: &[u8]) -> ReleaseImages {

@@ -145,7 +145,7 @@ fn nothing_is_to_do_where_all_is_as_wanted() {
 }
 
 #[test]
-fn what_a_crash_leaves_is_completed_from_there() {
+fn what_a_crash_leaves_of_pool_and_folder_is_completed_from_there() {
     use Action::*;
     let wanted = wanted();
     let bundle = bundle(&wanted);
@@ -157,95 +157,72 @@ fn what_a_crash_leaves_is_completed_from_there() {
         marked,
         ..place.clone()
     };
+    let with_pool = |marked| State {
+        pool: Some((born(&pool, marked), limits)),
+        ..State::default()
+    };
     let rename_pool = UpdatePool {
         name: true,
         limits: false,
     };
     let birth = [BringImages, CreateVm, volumes(), ConfigureVm, PowerOn];
-    let then = |first: &[Action]| [first, &birth].concat();
-    let half = {
-        let mut vm = whole.vm.clone().unwrap();
-        vm.extra_config
-            .insert(guestinfo::VCH_ID_KEY.to_owned(), guestinfo::CREATING.to_owned());
-        vm.power = PowerState::Off;
-        vm.cdrom = None;
-        Some(vm)
+    let make_folder = [CreateFolder, MarkFolder, RenameFolder];
+    let marked_folder = State {
+        pool: whole.pool.clone(),
+        folder: Some(born(&folder, false)),
+        ..State::default()
     };
-    let off = whole.vm.clone().map(|vm| Vm {
-        power: PowerState::Off,
-        ..vm
-    });
-    let cases: Vec<(&str, State, Vec<Action>)> = vec![
+    let cases: Vec<(State, Vec<Action>)> = vec![
         (
-            "nothing is there",
             State::default(),
-            then(&[
-                CreatePool,
-                MarkPool,
-                rename_pool.clone(),
-                CreateFolder,
-                MarkFolder,
-                RenameFolder,
-            ]),
+            [
+                &[CreatePool, MarkPool, rename_pool.clone()],
+                &make_folder[..],
+                &birth,
+            ]
+            .concat(),
         ),
         (
-            "the pool has no mark",
-            State {
-                pool: Some((born(&pool, false), limits)),
-                ..State::default()
-            },
-            then(&[
-                MarkPool,
-                rename_pool.clone(),
-                CreateFolder,
-                MarkFolder,
-                RenameFolder,
-            ]),
+            with_pool(false),
+            [&[MarkPool, rename_pool.clone()], &make_folder[..], &birth].concat(),
         ),
         (
-            "the pool has its mark, not its name",
-            State {
-                pool: Some((born(&pool, true), limits)),
-                ..State::default()
-            },
-            then(&[rename_pool, CreateFolder, MarkFolder, RenameFolder]),
+            with_pool(true),
+            [&[rename_pool], &make_folder[..], &birth].concat(),
         ),
-        (
-            "the folder has no mark",
-            State {
-                pool: whole.pool.clone(),
-                folder: Some(born(&folder, false)),
-                ..State::default()
-            },
-            then(&[MarkFolder, RenameFolder]),
-        ),
-        (
-            "pool and folder are there",
-            State {
-                vm: None,
-                ..whole.clone()
-            },
-            birth.to_vec(),
-        ),
-        (
-            "the VM does not know itself",
-            State {
-                vm: half,
-                ..whole.clone()
-            },
-            vec![BringImages, volumes(), ConfigureVm, PowerOn],
-        ),
-        (
-            "the VM is off",
-            State {
-                vm: off,
-                ..whole.clone()
-            },
-            vec![BringImages, ConfigureVm, PowerOn],
-        ),
+        (marked_folder, [&[MarkFolder, RenameFolder], &birth[..]].concat()),
+        (State { vm: None, ..whole }, birth.to_vec()),
     ];
-    for (what, state, expected) in cases {
-        assert_eq!(actions(&wanted, &state, &bundle), expected, "{what}");
+    for (state, expected) in cases {
+        assert_eq!(actions(&wanted, &state, &bundle), expected, "{state:?}");
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_of_the_vm_is_completed_from_there() {
+    use Action::*;
+    let wanted = wanted();
+    let bundle = bundle(&wanted);
+    let whole = whole(&wanted, &bundle);
+    let mut half = whole.vm.clone().unwrap();
+    half.extra_config
+        .insert(guestinfo::VCH_ID_KEY.to_owned(), guestinfo::CREATING.to_owned());
+    half.power = PowerState::Off;
+    half.cdrom = None;
+    let off = Vm {
+        power: PowerState::Off,
+        ..whole.vm.clone().unwrap()
+    };
+    let cases = [
+        (half, vec![BringImages, volumes(), ConfigureVm, PowerOn]),
+        (off, vec![BringImages, ConfigureVm, PowerOn]),
+    ];
+    for (vm, expected) in cases {
+        let state = State {
+            vm: Some(vm),
+            ..whole.clone()
+        };
+        assert_eq!(actions(&wanted, &state, &bundle), expected);
     }
 }
 
