@@ -214,6 +214,22 @@ impl Engine {
         ))
     }
 
+    /// The edge cluster that a gateway's services run on, as its locale services name it: one call. `None` for a
+    /// gateway that is distributed only.
+    ///
+    /// # Errors
+    /// What keeps NSX from answering.
+    pub async fn edge_cluster_of(&self, gateway_path: &str) -> Result<Option<String>, Error> {
+        let services = format!("{gateway_path}/locale-services");
+        let rows = self
+            .inner
+            .core
+            .list(Priority::User, &services)
+            .await?
+            .unwrap_or_default();
+        Ok(rows.iter().find_map(|row| text(&row.body, "edge_cluster_path")))
+    }
+
     /// Makes NSX accept a unit of changes: all of them, or none. It shares a hierarchical PATCH with others. Order is kept
     /// between units that touch the same objects. Realization comes later, see [`Engine::changes`].
     ///

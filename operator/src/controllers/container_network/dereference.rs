@@ -124,7 +124,7 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
             let path = ground.gateway(reference).await?;
             let edge_cluster = match pinned(resolved, "edgeCluster") {
                 Some(path) => Some(path.to_owned()),
-                None => edge_cluster_of(engine, &path).await?,
+                None => engine.edge_cluster_of(&path).await?,
             };
             Some(Gateway {
                 label: gateway_label(reference),
@@ -137,11 +137,4 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
         transport_zone,
         gateway,
     })
-}
-
-/// The edge cluster that a gateway's services run on, as its locale services say.
-async fn edge_cluster_of(engine: &nsx::Engine, gateway: &str) -> Result<Option<String>, nsx::Error> {
-    let services = engine.fetch(&format!("{gateway}/locale-services")).await?;
-    let first = services.and_then(|list| list.body.pointer("/results/0/edge_cluster_path").cloned());
-    Ok(first.and_then(|path| path.as_str().map(str::to_owned)))
 }
