@@ -1,4 +1,4 @@
-//! Units become hierarchical PATCHes.
+//! Units become hierarchical `PATCHes`.
 //!
 //! An idle batcher sends at once. While a batch is in flight the next one fills; it goes when it is full, when the one
 //! in flight is back, or after a linger. A refused batch is split until what NSX refuses stands alone.
@@ -180,7 +180,9 @@ impl<W: Wire> Batcher<W> {
         }
         // Nobody waits for these any more, and nothing of them was sent.
         let given_up: Vec<_> = batch.extract_if(.., |unit| unit.tag.is_closed()).collect();
-        given_up.iter().for_each(|unit| state.queue.done(&unit.changes));
+        for unit in &given_up {
+            state.queue.done(&unit.changes);
+        }
         Next::Send(batch)
     }
 
@@ -193,7 +195,9 @@ impl<W: Wire> Batcher<W> {
         let changes: Vec<Vec<Change>> = batch.iter().map(|unit| unit.changes.clone()).collect();
         Flight::new(&*self.wire, self.limits.patience).land(batch).await;
         let mut state = self.lock();
-        changes.iter().for_each(|changes| state.queue.done(changes));
+        for changes in &changes {
+            state.queue.done(changes);
+        }
     }
 }
 

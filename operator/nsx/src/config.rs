@@ -43,7 +43,7 @@ pub struct Tuning {
     pub linger: Duration,
     /// Children of one hierarchical PATCH; NSX takes 5,000 on a local manager, 1,000 on a global one.
     pub max_children: usize,
-    /// Hierarchical PATCHes in flight at once.
+    /// Hierarchical `PATCHes` in flight at once.
     pub writers: usize,
     /// Requests a second: where the limiter starts, and what it never exceeds.
     pub rate: (f64, f64),
@@ -73,9 +73,9 @@ impl Default for Tuning {
             rate: (20.0, 90.0),
             concurrency: (20, 32),
             connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(180),
-            patience: Duration::from_secs(60),
+            read_timeout: Duration::from_mins(1),
+            write_timeout: Duration::from_mins(3),
+            patience: Duration::from_mins(1),
             poll: (Duration::from_millis(200), Duration::from_secs(2)),
             full_every: 10,
         }
@@ -102,7 +102,7 @@ mod tests {
             tls,
             user_agent: "test".into(),
             owner_tag: Tag::new("vic-operator/instance", "a"),
-            resync: Duration::from_secs(60),
+            resync: Duration::from_mins(1),
         };
         let shown = format!("{config:?} {config:#?}");
         assert!(

@@ -135,19 +135,17 @@ impl Wire for Core {
 
     fn failed(&self, changes: &[Change], error: &Error) {
         let now = self.now();
-        let changed = self.change(|mirror| {
-            let changed = mirror.fail(changes);
+        let noticed = self.change(|mirror| {
             if matches!(error, Error::DeletePending(_)) {
-                let puts = changes.iter().filter(|change| !change.is_delete());
-                let hidden: Vec<&str> = puts
-                    .map(Change::path)
-                    .filter(|path| mirror.get(path).is_none())
-                    .collect();
-                hidden.into_iter().for_each(|path| mirror.note_removal(path, now));
+                for change in changes {
+                    if !change.is_delete() && mirror.get(change.path()).is_none() {
+                        mirror.note_removal(change.path(), now);
+                    }
+                }
             }
-            changed
+            mirror.fail(changes)
         });
-        self.publish(changed);
+        self.publish(noticed);
         self.kick.notify_one();
     }
 }

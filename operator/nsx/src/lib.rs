@@ -1,7 +1,7 @@
 //! NSX Policy API client and engine.
 //!
 //! An [`Engine`] stands for one NSX manager cluster. It keeps what this instance owns (and the NAT rules of the
-//! gateways it works on) in a mirror that is read without any call, gathers changes into hierarchical PATCHes, and
+//! gateways it works on) in a mirror that is read without any call, gathers changes into hierarchical `PATCHes`, and
 //! tells what others changed. Everything it sends passes one limiter.
 
 mod batcher;

@@ -194,7 +194,7 @@ mod tests {
         for _ in 0..3 {
             held.push(limiter.acquire(Priority::Background).await);
         }
-        let fourth = tokio::time::timeout(Duration::from_secs(60), limiter.acquire(Priority::User)).await;
+        let fourth = tokio::time::timeout(Duration::from_mins(1), limiter.acquire(Priority::User)).await;
         assert!(fourth.is_err());
         assert_eq!(limiter.figures().1, 3);
         held.pop();

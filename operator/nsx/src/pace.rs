@@ -158,9 +158,9 @@ mod tests {
                 Ok(()) => {
                     sent += 1;
                     if well(sent) {
-                        pace.went_well(now)
+                        pace.went_well(now);
                     } else {
-                        pace.pushed_back(now, false, 0.5)
+                        pace.pushed_back(now, false, 0.5);
                     }
                 }
                 Err(Hold::For(wait)) => now += wait,
@@ -243,7 +243,7 @@ mod tests {
         let (mut pace, now) = pace(20.0, 20);
         let (mut refused, mut second, mut in_second) = (0_u32, now, 0);
         let (mut at, mut sent) = (now, 0_u32);
-        while at < now + Duration::from_secs(120) {
+        while at < now + Duration::from_mins(2) {
             match pace.admit(at, 0) {
                 Ok(()) => {
                     sent += 1;

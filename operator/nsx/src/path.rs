@@ -11,7 +11,7 @@ pub(crate) fn encoded(path: &str) -> String {
     for byte in path.bytes() {
         match byte {
             b'/' | b'-' | b'_' | b'.' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                out.push(char::from(byte))
+                out.push(char::from(byte));
             }
             _ => {
                 out.push('%');

@@ -74,7 +74,9 @@ fn units_on_one_path_keep_their_order() {
     let first = queue.take(100);
     assert_eq!(tags(&first), [1, 4]);
     assert!(queue.take(100).is_empty(), "the path is out");
-    first.iter().for_each(|unit| queue.done(&unit.changes));
+    for unit in &first {
+        queue.done(&unit.changes);
+    }
     let second = queue.take(100);
     assert_eq!(tags(&second), [2]);
     queue.done(&second[0].changes);

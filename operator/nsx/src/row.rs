@@ -91,10 +91,9 @@ pub(crate) fn status_of(status: &Value, revision: Option<i64>) -> State {
         .unwrap_or_default();
     match (consolidated, publish) {
         ("ERROR", _) | (_, "ERROR") => State::Failed,
-        // Down, degraded ("DEGRAGED" in the vendor's own text) and disabled things are in place.
-        ("SUCCESS" | "DOWN" | "DEGRAGED" | "DEGRADED" | "DISABLED", _) => State::Realized,
         ("IN_PROGRESS" | "UNINITIALIZED" | "SANDBOXED_REALIZATION_PENDING", _) => State::InProgress,
-        (_, "REALIZED") => State::Realized,
+        // Down, degraded ("DEGRAGED" in the vendor's own text) and disabled things are in place.
+        ("SUCCESS" | "DOWN" | "DEGRAGED" | "DEGRADED" | "DISABLED", _) | (_, "REALIZED") => State::Realized,
         (_, "UNREALIZED" | "UNAVAILABLE") | ("UNKNOWN", _) => State::InProgress,
         _ => State::Unsaid,
     }

@@ -19,8 +19,8 @@ use crate::{Config, Error, Tuning};
 const XSRF: HeaderName = HeaderName::from_static("x-xsrf-token");
 /// After refused credentials no login is tried for this long, then for [`LATER_COOLDOWN`]: NSX locks an account after
 /// five failures within 15 minutes.
-const FIRST_COOLDOWN: Duration = Duration::from_secs(60);
-const LATER_COOLDOWN: Duration = Duration::from_secs(300);
+const FIRST_COOLDOWN: Duration = Duration::from_mins(1);
+const LATER_COOLDOWN: Duration = Duration::from_mins(5);
 
 /// A session on one node.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 8;
 /// Shortest interval while many objects are pending.
 const BUSY_INTERVAL: Duration = Duration::from_millis(500);
 /// After this the interval grows beyond its usual limit, up to the resync period.
-const PATIENT: Duration = Duration::from_secs(60);
+const PATIENT: Duration = Duration::from_mins(1);
 /// Alarm of an object whose provider is not ready yet: it will be retried. [NSX error code]
 const PROVIDER_NOT_READY: u64 = 500_042;
 const REALIZED: &str = "/infra/realized-state";
@@ -50,7 +50,7 @@ impl Sync {
             self.core.resync,
         );
         if due > now {
-            return Ok(Some(Instant::now() + (due - now)));
+            return Ok(Some(Instant::now() + due.saturating_sub(now)));
         }
         self.polled = Some(now);
         self.poll(&pending).await?;
@@ -304,7 +304,7 @@ mod tests {
     use serde_json::json;
 
     const POLL: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-    const RESYNC: Duration = Duration::from_secs(60);
+    const RESYNC: Duration = Duration::from_mins(1);
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)

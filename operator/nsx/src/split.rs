@@ -26,9 +26,9 @@ pub(crate) fn split<U>(
     let mut parts = (Vec::with_capacity(count), Vec::with_capacity(units.len() - count));
     for (unit, named) in units.into_iter().zip(named) {
         if named {
-            parts.0.push(unit)
+            parts.0.push(unit);
         } else {
-            parts.1.push(unit)
+            parts.1.push(unit);
         }
     }
     parts

@@ -169,7 +169,7 @@ fn what_cannot_be_written_is_refused_with_a_cause() {
     for (changes, cause) in cases {
         match check(&changes) {
             Err(Error::Unplaceable { cause: found, .. }) => {
-                assert!(found.contains(cause), "{found} / {cause}")
+                assert!(found.contains(cause), "{found} / {cause}");
             }
             other => panic!("{changes:?}: {other:?}"),
         }

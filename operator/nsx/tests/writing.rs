@@ -1,9 +1,10 @@
 //! What users' changes meet on the way to NSX.
 
+#[cfg(test)]
 mod manager;
 
 use axum::http::Method;
-use manager::{Fault, Manager, delete, owner_tags, put, segment};
+use manager::{Fault, Manager, delete, owner_tags, put, segment, until};
 use nsx::{Class, Error, Health, Priority, Realization, Trouble};
 use serde_json::json;
 
@@ -14,22 +15,6 @@ fn rule(id: &str) -> String {
 async fn submit_many(engine: &nsx::Engine, ids: impl Iterator<Item = String>) -> Vec<Result<(), Error>> {
     let units = ids.map(|id| engine.submit(Priority::User, vec![segment(&id)]));
     futures::future::join_all(units).await
-}
-
-/// Waits until `ready`; every change the engine tells is a reason to look again.
-async fn until(engine: &nsx::Engine, mut ready: impl FnMut() -> bool) {
-    let mut changes = engine.changes();
-    let waiting = async {
-        while !ready() {
-            tokio::select! {
-                _ = changes.recv() => {}
-                () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
-            }
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), waiting)
-        .await
-        .expect("never came true");
 }
 
 #[tokio::test]
@@ -73,7 +58,7 @@ async fn a_session_that_expires_mid_batch_is_renewed_once_for_all() {
 async fn many_refused_calls_at_once_cost_one_login() {
     let manager = Manager::start().await;
     let engine = manager.engine().await;
-    manager.put("/infra/tier-1s/edge", "Tier1", json!({}));
+    manager.put("/infra/tier-1s/edge", "Tier1", &json!({}));
     manager.fault(Method::GET, "/infra/", Fault::Expire);
     let reads = (0..20).map(|n| {
         let engine = engine.clone();
@@ -190,7 +175,11 @@ async fn re_creating_waits_until_the_old_object_is_gone() {
 async fn a_name_that_another_client_is_deleting_is_found_out_and_followed() {
     let manager = Manager::start().await;
     let engine = manager.engine().await;
-    manager.put("/infra/segments/a", "Segment", json!({"marked_for_delete": true}));
+    manager.put(
+        "/infra/segments/a",
+        "Segment",
+        &json!({"marked_for_delete": true}),
+    );
     manager.lock().objects.get_mut("/infra/segments/a").unwrap()["marked_for_delete"] = json!(true);
     let outcome = engine.submit(Priority::User, vec![segment("a")]).await;
     assert!(matches!(outcome, Err(Error::DeletePending(_))), "{outcome:?}");

@@ -110,35 +110,19 @@ impl Needs {
 impl Entry {
     /// The object as it is to be seen.
     pub(crate) fn shown(&self, path: &str) -> Option<Observed> {
-        let (body, pending) = match (&self.claim, &self.held) {
+        let claimed = self.claim.as_ref().map(|claim| &claim.content);
+        let (body, pending) = match (claimed, &self.held) {
+            (Some(Content::Gone), _) | (None, None) => return None,
             (
-                Some(Claim {
-                    content: Content::Gone,
-                    ..
-                }),
-                _,
-            ) => return None,
-            (
-                Some(Claim {
-                    content:
-                        Content::Put {
-                            body,
-                            confirmed: false,
-                            ..
-                        },
+                Some(Content::Put {
+                    body,
+                    confirmed: false,
                     ..
                 }),
                 _,
             ) => (body, true),
-            (_, Some(held)) => (&held.body, false),
-            (
-                Some(Claim {
-                    content: Content::Put { body, .. },
-                    ..
-                }),
-                None,
-            ) => (body, false),
-            (None, None) => return None,
+            (Some(Content::Put { .. }) | None, Some(held)) => (&held.body, false),
+            (Some(Content::Put { body, .. }), None) => (body, false),
         };
         Some(Observed {
             path: path.to_owned(),

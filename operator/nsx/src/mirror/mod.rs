@@ -173,15 +173,15 @@ impl Mirror {
 
     /// NSX refused `changes`, or nobody knows. Returns what changed meanwhile.
     pub(crate) fn fail(&mut self, changes: &[Change]) -> Vec<String> {
-        let mut changed = Vec::new();
+        let mut told = Vec::new();
         for change in changes {
             let mut noticed = false;
             self.touch(change.path(), |entry| noticed = entry.end());
             if noticed {
-                changed.push(change.path().to_owned());
+                told.push(change.path().to_owned());
             }
         }
-        changed
+        told
     }
 
     /// NSX said that objects of these names are still being deleted.
@@ -428,9 +428,9 @@ impl Mirror {
             };
             pending.youngest = pending.youngest.max(Some(since));
             if needs.removal {
-                pending.removals.push(path)
+                pending.removals.push(path);
             } else {
-                pending.read.push(path)
+                pending.read.push(path);
             }
         }
         pending

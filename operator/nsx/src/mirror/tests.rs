@@ -39,7 +39,7 @@ fn delete(path: &str) -> Change {
     }
 }
 
-fn row(path: &str, v: u32, modified: i64, more: Value) -> Row {
+fn row(path: &str, v: u32, modified: i64, more: &Value) -> Row {
     let id = path.rsplit('/').next().unwrap();
     let mut body = json!({"path": path, "id": id, "display_name": id, "resource_type": "Segment", "v": v, "tags": tags(),
         "_last_modified_time": modified, "status": {"consolidated_status": "SUCCESS"}});
@@ -50,7 +50,7 @@ fn row(path: &str, v: u32, modified: i64, more: Value) -> Row {
 }
 
 fn plain(path: &str, v: u32, modified: i64) -> Row {
-    row(path, v, modified, json!({}))
+    row(path, v, modified, &json!({}))
 }
 
 fn write(mirror: &mut Mirror, change: Change, now: Duration) {
@@ -67,7 +67,7 @@ fn an_own_write_is_seen_at_once_and_confirmed_by_a_read_that_shows_it() {
     let mut mirror = mirror();
     mirror.observe(
         Scope::Owned,
-        &[row(PATH, 1, 100, json!({"realization_id": "r"}))],
+        &[row(PATH, 1, 100, &json!({"realization_id": "r"}))],
         at(0),
     );
     write(&mut mirror, put(PATH, 2), at(1));
@@ -88,7 +88,7 @@ fn an_own_write_is_seen_at_once_and_confirmed_by_a_read_that_shows_it() {
         PATH,
         2,
         200,
-        json!({"realization_id": "r", "status": {"consolidated_status": "IN_PROGRESS"}}),
+        &json!({"realization_id": "r", "status": {"consolidated_status": "IN_PROGRESS"}}),
     );
     assert!(
         mirror.observe(Scope::Owned, &[progress], at(3)).is_empty(),
@@ -190,7 +190,7 @@ fn a_deletion_lasts_until_the_index_no_longer_shows_the_object() {
             .polled(&[PATH.into()], &[plain(PATH, 1, 100)], at(2))
             .is_empty()
     );
-    let marked = row(PATH, 1, 150, json!({"marked_for_delete": true}));
+    let marked = row(PATH, 1, 150, &json!({"marked_for_delete": true}));
     assert!(mirror.polled(&[PATH.into()], &[marked], at(3)).is_empty());
     assert!(mirror.get(PATH).is_none() && mirror.is_removing(PATH));
     assert_eq!(
@@ -255,7 +255,7 @@ fn objects_are_found_by_tag_and_only_pairs_count() {
     let mut mirror = mirror();
     let stranger =
         json!({"tags": [{"scope": "vic-operator/instance", "tag": "b"}, {"scope": "x", "tag": "a"}]});
-    let rows = [plain(PATH, 1, 1), row("/infra/segments/s", 1, 1, stranger)];
+    let rows = [plain(PATH, 1, 1), row("/infra/segments/s", 1, 1, &stranger)];
     mirror.observe(Scope::Owned, &rows, at(0));
     assert_eq!(mirror.owned().len(), 1);
     assert_eq!(mirror.owned_with(&Tag::new("vic-operator/uid", "u1")).len(), 1);
@@ -288,7 +288,7 @@ fn giving_an_object_up_drops_it_once_confirmed() {
         Count::Even,
         "the index may still count it"
     );
-    mirror.polled(&[PATH.into()], &[row(PATH, 1, 5, json!({"tags": []}))], at(2));
+    mirror.polled(&[PATH.into()], &[row(PATH, 1, 5, &json!({"tags": []}))], at(2));
     mirror.pending(at(12));
     assert_eq!(mirror.len(), 0);
 }
@@ -301,7 +301,7 @@ fn foreign_rules_are_kept_for_watched_gateways_only() {
     );
     let mut mirror = mirror();
     mirror.watch_gateway("/infra/tier-1s/t");
-    let foreign = |path| row(path, 1, 1, json!({"tags": []}));
+    let foreign = |path| row(path, 1, 1, &json!({"tags": []}));
     let internal = foreign("/infra/tier-1s/t/nat/INTERNAL/nat-rules/r");
     assert_eq!(
         mirror.observe(Scope::Foreign, &[foreign(mine), foreign(other), internal], at(0)),
@@ -336,7 +336,7 @@ fn a_read_during_a_write_is_told_only_if_the_write_fails() {
 #[test]
 fn a_failed_realization_asks_for_its_cause_once() {
     let mut mirror = mirror();
-    let failed = row(PATH, 1, 1, json!({"status": {"consolidated_status": "ERROR"}}));
+    let failed = row(PATH, 1, 1, &json!({"status": {"consolidated_status": "ERROR"}}));
     mirror.observe(Scope::Owned, std::slice::from_ref(&failed), at(0));
     assert_eq!(mirror.pending(at(0)).causes, [PATH]);
     assert!(mirror.realized(PATH, State::Failed, Some("no edge".into())));
@@ -356,7 +356,7 @@ fn a_failed_realization_asks_for_its_cause_once() {
 fn rows_without_a_status_are_asked_about() {
     let mut mirror = mirror();
     write(&mut mirror, put(PATH, 1), at(0));
-    mirror.observe(Scope::Owned, &[row(PATH, 1, 1, json!({"status": null}))], at(1));
+    mirror.observe(Scope::Owned, &[row(PATH, 1, 1, &json!({"status": null}))], at(1));
     assert_eq!(mirror.get(PATH).unwrap().realization, Realization::InProgress);
     assert_eq!(mirror.silent(), [PATH]);
     assert!(mirror.realized(PATH, State::Realized, None));

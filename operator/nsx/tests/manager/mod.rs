@@ -23,6 +23,8 @@ pub enum Fault {
     BreakAfter,
     /// The session is gone.
     Expire,
+    /// No answer ever comes.
+    Silence,
 }
 
 #[derive(Default)]
@@ -83,7 +85,7 @@ impl Manager {
             user_agent: "test".into(),
             owner_tag: Tag::new(OWNER.0, OWNER.1),
             // Looks come when a test asks for them, unless it sets another period.
-            resync: Duration::from_secs(3600),
+            resync: Duration::from_hours(1),
         }
     }
 
@@ -109,7 +111,7 @@ impl Manager {
     }
 
     /// Puts an object there as another client would.
-    pub fn put(&self, path: &str, resource_type: &str, fields: Value) {
+    pub fn put(&self, path: &str, resource_type: &str, fields: &Value) {
         let mut world = self.lock();
         world.write(path, resource_type, fields.as_object().unwrap().clone());
     }
@@ -164,6 +166,30 @@ pub fn delete(path: &str, resource_type: &str) -> Change {
         path: path.into(),
         resource_type: resource_type.into(),
     }
+}
+
+/// The next lot of changed paths, sorted.
+pub async fn next(changes: &mut tokio::sync::broadcast::Receiver<Arc<[String]>>) -> Vec<String> {
+    let told = tokio::time::timeout(Duration::from_secs(20), changes.recv()).await;
+    let mut told = told.expect("nothing was told").unwrap().to_vec();
+    told.sort();
+    told
+}
+
+/// Waits until `ready`; every change the engine tells is a reason to look again.
+pub async fn until(engine: &Engine, mut ready: impl FnMut() -> bool) {
+    let mut changes = engine.changes();
+    let waiting = async {
+        while !ready() {
+            tokio::select! {
+                _ = changes.recv() => {}
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .expect("never came true");
 }
 
 impl World {
@@ -309,9 +335,10 @@ impl World {
             ("GET", path) => {
                 let path = path.strip_prefix("/policy/api/v1").unwrap_or(path);
                 if let Some(object) = self.objects.get(path) {
-                    return match object["marked_for_delete"] == true {
-                        true => missing(),
-                        false => (200, object.to_string()),
+                    return if object["marked_for_delete"] == true {
+                        missing()
+                    } else {
+                        (200, object.to_string())
                     };
                 }
                 let below = |key: &str| {
@@ -367,6 +394,15 @@ fn collection(wrapper: &str) -> &'static str {
     }
 }
 
+/// Logs a call and picks the first fault that fits it.
+fn note(world: &mut World, method: &Method, path: &str, body: &[u8]) -> Option<Fault> {
+    world.log.push((method.to_string(), path.to_owned()));
+    let wanted = format!("{path} {}", String::from_utf8_lossy(body));
+    let fits = |(m, part, _): &(Method, String, Fault)| m == method && wanted.contains(part);
+    let at = world.faults.iter().position(fits)?;
+    world.faults.remove(at).map(|(_, _, fault)| fault)
+}
+
 async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -374,15 +410,11 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Resp
         .unwrap()
         .0;
     let path = parts.uri.path().to_owned();
+    let fault = note(&mut world.lock().unwrap(), &parts.method, &path, &body);
+    if matches!(fault, Some(Fault::Silence)) {
+        return std::future::pending().await;
+    }
     let mut world = world.lock().unwrap();
-    world.log.push((parts.method.to_string(), path.clone()));
-    let wanted = format!("{path} {}", String::from_utf8_lossy(&body));
-    let fault = world
-        .faults
-        .iter()
-        .position(|(method, part, _)| *method == parts.method && wanted.contains(part))
-        .and_then(|at| world.faults.remove(at))
-        .map(|(_, _, fault)| fault);
     match &fault {
         Some(Fault::Answer(status, text)) => return answer(*status, text.clone()),
         Some(Fault::Expire) => world.sessions.clear(),
