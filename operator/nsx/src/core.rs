@@ -73,7 +73,7 @@ impl Core {
     pub(crate) async fn fetch(&self, priority: Priority, path: &str) -> Result<Option<Row>, Error> {
         let read_at = self.now();
         let row = self.client.read_policy(priority, path, &[]).await?.map(Row::new);
-        if self.change(|mirror| mirror.fetched(path, row.as_ref(), read_at)) {
+        if self.change(|mirror| mirror.fetched(path, row.as_ref(), read_at, self.now())) {
             self.publish(vec![path.to_owned()]);
         }
         Ok(row)

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -23,6 +23,8 @@ const ATTEMPTS: u32 = 4;
 pub(crate) struct Search {
     client: Arc<Client>,
     page_size: AtomicUsize,
+    /// Whether the manager sorts by path; asked for so that pages fit together.
+    sorts_by_path: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,7 @@ impl Search {
         Self {
             client,
             page_size: AtomicUsize::new(PAGES.0),
+            sorts_by_path: AtomicBool::new(true),
         }
     }
 
@@ -156,20 +159,27 @@ impl Search {
         size: usize,
         cursor: Option<&str>,
     ) -> Result<Page, Error> {
-        let (by, ascending) = match sort {
-            Sort::Path => ("path", "true"),
-            Sort::NewestFirst => ("_last_modified_time", "false"),
-        };
-        let mut parameters = vec![
-            ("query", query.to_owned()),
-            ("page_size", size.to_string()),
-            ("sort_by", by.to_owned()),
-            ("sort_ascending", ascending.to_owned()),
-        ];
+        let mut parameters = vec![("query", query.to_owned()), ("page_size", size.to_string())];
         parameters.extend(fields.map(|fields| ("included_fields", fields.to_owned())));
         parameters.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
-        let answer = self.client.read(Priority::Background, URL, &parameters).await?;
-        Ok(page_of(answer, cursor))
+        let by_path = matches!(sort, Sort::Path) && self.sorts_by_path.load(Ordering::Relaxed);
+        let order = match sort {
+            Sort::NewestFirst => [("sort_by", "_last_modified_time"), ("sort_ascending", "false")].as_slice(),
+            Sort::Path if by_path => [("sort_by", "path"), ("sort_ascending", "true")].as_slice(),
+            Sort::Path => [].as_slice(),
+        };
+        let sorted = order.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let sorted: Vec<_> = parameters.iter().cloned().chain(sorted).collect();
+        match self.client.read(Priority::Background, URL, &sorted).await {
+            // By which fields a search sorts is documented nowhere; unsorted pages may be torn, and are then read again.
+            Err(Error::Refused(refusal)) if by_path => {
+                tracing::info!(%refusal, "the search does not sort by path");
+                self.sorts_by_path.store(false, Ordering::Relaxed);
+                let answer = self.client.read(Priority::Background, URL, &parameters).await?;
+                Ok(page_of(answer, cursor))
+            }
+            answer => Ok(page_of(answer?, cursor)),
+        }
     }
 
     /// The objects at the given paths that one query of [`crate::query::by_path`] covers.

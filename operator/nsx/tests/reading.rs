@@ -76,6 +76,41 @@ async fn a_page_that_is_too_large_is_made_smaller() {
 }
 
 #[tokio::test]
+async fn a_manager_that_does_not_sort_by_path_is_read_all_the_same() {
+    let manager = Manager::start().await;
+    seed(&manager, 1500);
+    let body = json!({"error_code": 1, "error_message": "cannot sort"}).to_string();
+    manager.fault(Method::GET, "sort_by=path", Fault::Answer(400, body));
+    let engine = manager.engine().await;
+    assert_eq!(engine.owned().len(), 1500);
+    assert_eq!(manager.calls("GET", "search"), 3, "asked once");
+}
+
+#[tokio::test]
+async fn the_edge_cluster_of_a_gateway_is_that_of_its_locale_services() {
+    let manager = Manager::start().await;
+    let cluster = "/infra/sites/default/enforcement-points/default/edge-clusters/ec";
+    let services = json!({"edge_cluster_path": cluster});
+    manager.put(
+        &format!("{EDGE}/locale-services/default"),
+        "LocaleServices",
+        &services,
+    );
+    let engine = manager.engine().await;
+    assert_eq!(
+        engine.edge_cluster_of(EDGE).await.unwrap().as_deref(),
+        Some(cluster)
+    );
+    assert_eq!(
+        engine
+            .edge_cluster_of("/infra/tier-1s/distributed")
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
 async fn a_look_at_rest_costs_one_call_a_search_for_any_number_of_objects() {
     for count in [3, 3000] {
         let manager = Manager::start().await;

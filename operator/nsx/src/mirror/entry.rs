@@ -316,14 +316,14 @@ impl Entry {
     /// Whether the row is newer than our own word, or shows it. Settles the claim if so.
     fn believes(&mut self, row: &Row, source: Source, read_at: Duration, lag: Duration) -> bool {
         let Some(claim) = &mut self.claim else {
-            return source == Source::Direct || !self.is_past(row, read_at, lag);
+            return !self.is_past(row, source, read_at, lag);
         };
         let settled = match source {
             Source::Direct => read_at >= claim.since,
             Source::Index => read_at >= claim.since + lag,
         };
         if settled {
-            let past = source == Source::Index && self.is_past(row, read_at, lag);
+            let past = self.is_past(row, source, read_at, lag);
             self.claim = None;
             if !row.marked {
                 self.removal = None;
@@ -343,7 +343,7 @@ impl Entry {
             {
                 *confirmed = true;
                 claim.put_aside = claim.put_aside.filter(|aside| *aside > row.modified);
-                !self.is_past(row, read_at, lag)
+                !self.is_past(row, source, read_at, lag)
             }
             Content::Put { .. } | Content::Gone => {
                 if !row.marked {
@@ -355,15 +355,21 @@ impl Entry {
     }
 
     /// Whether the row is older than what is held, in a read that may show the past.
-    fn is_past(&self, row: &Row, read_at: Duration, lag: Duration) -> bool {
+    fn is_past(&self, row: &Row, source: Source, read_at: Duration, lag: Duration) -> bool {
+        let behind = match source {
+            Source::Index => lag,
+            Source::Direct => Duration::ZERO,
+        };
         self.held
             .as_ref()
-            .is_some_and(|held| row.modified < held.modified && read_at < held.read_at + lag)
+            .is_some_and(|held| row.modified < held.modified && read_at < held.read_at + behind)
     }
 
     /// A direct read found nothing.
     pub(crate) fn miss_directly(&mut self, read_at: Duration) {
-        if self.writing == 0 && self.claim.as_ref().is_none_or(|claim| read_at >= claim.since) {
+        let newest = self.claim.as_ref().is_none_or(|claim| read_at >= claim.since)
+            && self.held.as_ref().is_none_or(|held| read_at >= held.read_at);
+        if self.writing == 0 && newest {
             self.go(read_at);
         }
     }

@@ -303,8 +303,18 @@ impl Mirror {
         changed
     }
 
-    /// A direct read of one object. True if it changed what is to be seen.
-    pub(crate) fn fetched(&mut self, path: &str, row: Option<&Row>, read_at: Duration) -> bool {
+    /// A direct read of one object, which ended `now`. True if it changed what is to be seen. A read that took longer than
+    /// the lag says nothing: own words that it would be held against may be forgotten.
+    pub(crate) fn fetched(
+        &mut self,
+        path: &str,
+        row: Option<&Row>,
+        read_at: Duration,
+        now: Duration,
+    ) -> bool {
+        if now >= read_at + self.lag {
+            return false;
+        }
         match row {
             Some(row) => self.see(row, Source::Direct, read_at),
             None => self.miss_directly(path, read_at),

@@ -19,7 +19,10 @@ enum Step {
     Search([u64; PATHS]),
     /// The oldest search in flight is delivered.
     Deliver,
+    /// A direct read begins.
     Fetch(usize),
+    /// The oldest direct read in flight is delivered.
+    Fetched,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -33,6 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             4 => prop::array::uniform3(0_u64..10_000).prop_map(Step::Search),
             4 => Just(Step::Deliver),
             1 => (0..PATHS).prop_map(Step::Fetch),
+            1 => Just(Step::Fetched),
         ],
         1..80,
     )
@@ -55,6 +59,7 @@ struct World {
     out: Option<(usize, Change)>,
     /// (began at, rows as they were then)
     searches: Vec<(u64, Vec<Row>)>,
+    fetches: Vec<(Duration, usize, Option<Row>)>,
 }
 
 fn path(object: usize) -> String {
@@ -80,6 +85,7 @@ impl World {
             mirror: Mirror::new(Tag::new("i", "a"), LAG),
             out: None,
             searches: Vec::new(),
+            fetches: Vec::new(),
         }
     }
 
@@ -154,7 +160,14 @@ impl World {
             }
             Step::Fetch(object) => {
                 let row = self.row(*object, self.now);
-                self.mirror.fetched(&path(*object), row.as_ref(), self.time());
+                self.fetches.push((self.time(), *object, row));
+            }
+            Step::Fetched => {
+                if !self.fetches.is_empty() {
+                    let (began, object, row) = self.fetches.remove(0);
+                    self.mirror
+                        .fetched(&path(object), row.as_ref(), began, self.time());
+                }
             }
         }
         self.now += 1;
@@ -189,6 +202,9 @@ impl World {
     /// Time passes, nothing happens, and the engine does what it does.
     fn settle(&mut self) {
         self.step(&Step::Answer);
+        while !self.fetches.is_empty() {
+            self.step(&Step::Fetched);
+        }
         while !self.searches.is_empty() {
             self.step(&Step::Deliver);
         }
@@ -206,6 +222,7 @@ impl World {
             for suspect in self.mirror.suspects() {
                 let object = (0..PATHS).find(|object| path(*object) == suspect).unwrap();
                 self.step(&Step::Fetch(object));
+                self.step(&Step::Fetched);
             }
         }
     }

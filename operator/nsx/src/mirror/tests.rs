@@ -120,7 +120,10 @@ fn nothing_absent_inside_the_lag_counts() {
     );
     assert_eq!(mirror.suspects(), [PATH]);
     assert_eq!(v(&mirror, PATH), Some(1));
-    assert!(mirror.fetched(PATH, None, at(12)), "a direct read is proof");
+    assert!(
+        mirror.fetched(PATH, None, at(12), at(12)),
+        "a direct read is proof"
+    );
     assert_eq!(v(&mirror, PATH), None);
 }
 
@@ -128,7 +131,7 @@ fn nothing_absent_inside_the_lag_counts() {
 fn a_direct_miss_holds_against_a_lagging_index() {
     let mut mirror = mirror();
     mirror.observe(Scope::Owned, &[plain(PATH, 1, 100)], at(0));
-    assert!(mirror.fetched(PATH, None, at(5)));
+    assert!(mirror.fetched(PATH, None, at(5), at(5)));
     assert!(
         mirror
             .observe(Scope::Owned, &[plain(PATH, 1, 100)], at(6))

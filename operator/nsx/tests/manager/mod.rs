@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use nsx::{Change, Config, Engine, Intent, Tag, Tuning};
 use serde_json::{Map, Value, json};
@@ -287,7 +287,7 @@ impl World {
             .filter(|object| !hidden || object["marked_for_delete"] == false)
             .cloned()
             .collect();
-        if query["sort_by"] == "_last_modified_time" {
+        if query.get("sort_by").is_some_and(|by| by == "_last_modified_time") {
             hits.sort_by_key(|object| std::cmp::Reverse(object["_last_modified_time"].as_i64()));
         }
         let size: usize = query["page_size"].parse().unwrap();
@@ -395,9 +395,9 @@ fn collection(wrapper: &str) -> &'static str {
 }
 
 /// Logs a call and picks the first fault that fits it.
-fn note(world: &mut World, method: &Method, path: &str, body: &[u8]) -> Option<Fault> {
-    world.log.push((method.to_string(), path.to_owned()));
-    let wanted = format!("{path} {}", String::from_utf8_lossy(body));
+fn note(world: &mut World, method: &Method, uri: &Uri, body: &[u8]) -> Option<Fault> {
+    world.log.push((method.to_string(), uri.path().to_owned()));
+    let wanted = format!("{uri} {}", String::from_utf8_lossy(body));
     let fits = |(m, part, _): &(Method, String, Fault)| m == method && wanted.contains(part);
     let at = world.faults.iter().position(fits)?;
     world.faults.remove(at).map(|(_, _, fault)| fault)
@@ -410,7 +410,7 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Resp
         .unwrap()
         .0;
     let path = parts.uri.path().to_owned();
-    let fault = note(&mut world.lock().unwrap(), &parts.method, &path, &body);
+    let fault = note(&mut world.lock().unwrap(), &parts.method, &parts.uri, &body);
     if matches!(fault, Some(Fault::Silence)) {
         return std::future::pending().await;
     }
