@@ -15,7 +15,7 @@ use lab::{Lab, Options};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome, demand};
-use crate::manifests::{POC, TEAM, key_of, site};
+use crate::manifests::{POC, TEAM, key_of, site, site_key};
 
 /// How long anything may take that the operator does by itself.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -220,6 +220,17 @@ impl World {
             .await;
         let changed = changed.map_err(|error| Failure(format!("change {key}: {error}")))?;
         self.wrote(key, &changed);
+        Ok(())
+    }
+
+    /// Changes the spec of Site `poc`, and waits until what is made from now on goes by it.
+    ///
+    /// # Errors
+    /// The API server refuses it, or the Site is not ready in time.
+    pub async fn resite(&self, changes: &Value) -> Outcome {
+        let key = site_key(POC);
+        self.change(&key, &json!({"spec": changes})).await?;
+        self.ready(&key).await?;
         Ok(())
     }
 

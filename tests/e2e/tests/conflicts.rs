@@ -1,6 +1,6 @@
 //! Who may publish what: the older claim, rules made by others, and what a Site grants.
 
-use e2e::manifests::{EDGE, POC, RULE, dnat, grants, key, routed, rule, segment, site_key, tenants};
+use e2e::manifests::{EDGE, RULE, dnat, grants, key, routed, rule, segment, site_key, tenants};
 use e2e::outside::{Calls, Snapshot, delete, in_nsx, nat_rule_of, nat_rules, periods, put, text};
 use e2e::{Outcome, Play, World, demand, equal};
 use lab::Options;
@@ -267,9 +267,7 @@ async fn foreign_comes_later(world: &World) -> Outcome {
 
 async fn grant(world: &World, changes: &Value) -> Outcome {
     let granted = tenants(&grants(&world.lab, changes));
-    world
-        .change(&site_key(POC), &json!({"spec": {"tenants": granted}}))
-        .await
+    world.resite(&json!({"tenants": granted})).await
 }
 
 async fn not_granted(world: &World) -> Outcome {
@@ -354,9 +352,7 @@ async fn two_tenants(world: &World) -> Outcome {
     if let Some(list) = two.as_array_mut() {
         list.push(second);
     }
-    world
-        .change(&site_key(POC), &json!({"spec": {"tenants": two}}))
-        .await?;
+    world.resite(&json!({"tenants": two})).await?;
     world.namespace("both").await?;
     let before = Snapshot::take(&world.lab).await?;
     let network = world.create(&routed("both", "web", 23, &json!({}))).await?;

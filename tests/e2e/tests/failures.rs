@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use e2e::gate::Gate;
-use e2e::manifests::{NETWORK, POC, dhcp, dnat, grants, key, routed, segment, site, site_key, tenants, vlan};
+use e2e::manifests::{NETWORK, dhcp, dnat, grants, key, routed, segment, site, tenants, vlan};
 use e2e::outside::{Snapshot, edit, in_vcenter, text};
 use e2e::{Failure, Outcome, Play, World, demand, equal};
 use lab::Options;
@@ -295,9 +295,7 @@ async fn missing_existing_network(world: &World) -> Outcome {
         &world.lab,
         &json!({"existingNetworks": ["Made-Later", "existing-lan"]}),
     );
-    world
-        .change(&site_key(POC), &json!({"spec": {"tenants": tenants(&granted)}}))
-        .await?;
+    world.resite(&json!({"tenants": tenants(&granted)})).await?;
     let mut manifest = segment("existing", "seen", &json!({"displayName": null}));
     manifest["spec"]["backing"] = json!({"type": "Existing", "existing": {"network": "existing-lan"}});
     let seen = world.create(&manifest).await?;
@@ -333,9 +331,7 @@ async fn vlan_not_granted(world: &World) -> Outcome {
     demand(said.contains("VLAN 900"), || said.clone())?;
     before.is_unchanged(&world.lab).await?;
     let granted = grants(&world.lab, &json!({"vlanIDs": ["100-199", "900"]}));
-    world
-        .change(&site_key(POC), &json!({"spec": {"tenants": tenants(&granted)}}))
-        .await?;
+    world.resite(&json!({"tenants": tenants(&granted)})).await?;
     world.ready(&key).await?;
     world.remove(&[key]).await?;
     before.comes_back(world, &[]).await

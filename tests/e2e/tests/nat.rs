@@ -1,6 +1,6 @@
 //! What packets do: every kind of NAT rule and every way to treat the firewall, told by probes through the edge.
 
-use e2e::manifests::{EDGE, POC, dnat, grants, public, routed, rule, segment, site_key, tenants, vch};
+use e2e::manifests::{EDGE, dnat, grants, public, routed, rule, segment, tenants, vch};
 use e2e::outside::{container, put};
 use e2e::traffic::Packet;
 use e2e::{Outcome, Play, World, demand, equal};
@@ -397,9 +397,7 @@ async fn bypass(world: &World) -> Outcome {
     world.refused(&key, "Accepted", "NotAllowed").await?;
     edge(FRIEND, 8090).is_lost(world).await?;
     let allowed = grants(&world.lab, &json!({"firewallBypass": "Allowed"}));
-    world
-        .change(&site_key(POC), &json!({"spec": {"tenants": tenants(&allowed)}}))
-        .await?;
+    world.resite(&json!({"tenants": tenants(&allowed)})).await?;
     world.ready(&key).await?;
     close(world).await?;
     edge(STRANGER, 8090)
