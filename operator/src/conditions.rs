@@ -116,9 +116,20 @@ impl Summary {
 
     /// The conditions of this summary; those that did not change their status keep their time.
     #[must_use]
-    pub fn conditions(&self, generation: Option<i64>, previous: &[Condition], now: Timestamp) -> Vec<Condition> {
-        let stages = [ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Programmed];
-        let failed_at = self.failed.and_then(|failed| stages.iter().position(|stage| *stage == failed));
+    pub fn conditions(
+        &self,
+        generation: Option<i64>,
+        previous: &[Condition],
+        now: Timestamp,
+    ) -> Vec<Condition> {
+        let stages = [
+            ConditionType::Accepted,
+            ConditionType::ResolvedRefs,
+            ConditionType::Programmed,
+        ];
+        let failed_at = self
+            .failed
+            .and_then(|failed| stages.iter().position(|stage| *stage == failed));
         let mut set: Vec<(ConditionType, Truth, &'static str, &str)> = Vec::new();
         for (position, stage) in stages.into_iter().enumerate() {
             let truth = match failed_at {
@@ -126,16 +137,31 @@ impl Summary {
                 Some(failed) if position > failed => Truth::Unknown,
                 _ => Truth::True,
             };
-            let reason = if truth == Truth::True { stage.name() } else { self.reason };
+            let reason = if truth == Truth::True {
+                stage.name()
+            } else {
+                self.reason
+            };
             match self.declined {
-                Some(reason) if stage == ConditionType::Accepted => set.push((stage, Truth::False, reason, "")),
+                Some(reason) if stage == ConditionType::Accepted => {
+                    set.push((stage, Truth::False, reason, ""));
+                }
                 _ => set.push((stage, truth, reason, "")),
             }
         }
         set.push((ConditionType::Ready, self.ready, self.reason, &self.message));
-        set.push((ConditionType::Reconciling, self.reconciling.into(), self.reason, ""));
+        set.push((
+            ConditionType::Reconciling,
+            self.reconciling.into(),
+            self.reason,
+            "",
+        ));
         set.push((ConditionType::Stalled, self.stalled.into(), self.reason, ""));
-        set.extend(self.extra.iter().map(|(kind, truth, reason)| (*kind, *truth, *reason, "")));
+        set.extend(
+            self.extra
+                .iter()
+                .map(|(kind, truth, reason)| (*kind, *truth, *reason, "")),
+        );
         set.into_iter()
             .map(|(kind, truth, reason, message)| {
                 let before = previous.iter().find(|known| known.type_ == kind.name());
@@ -146,7 +172,8 @@ impl Summary {
                     reason: reason.to_owned(),
                     message: message.to_owned(),
                     observed_generation: generation,
-                    last_transition_time: unchanged.map_or(Time(now), |known| known.last_transition_time.clone()),
+                    last_transition_time: unchanged
+                        .map_or(Time(now), |known| known.last_transition_time.clone()),
                 }
             })
             .collect()
@@ -156,13 +183,18 @@ impl Summary {
 /// The reason in `Ready`, as a status has it now.
 #[must_use]
 pub fn ready_reason(conditions: &[Condition]) -> Option<&str> {
-    conditions.iter().find(|known| known.type_ == ConditionType::Ready.name()).map(|known| known.reason.as_str())
+    conditions
+        .iter()
+        .find(|known| known.type_ == ConditionType::Ready.name())
+        .map(|known| known.reason.as_str())
 }
 
 /// Whether a status says `Ready=True`.
 #[must_use]
 pub fn is_ready(conditions: &[Condition]) -> bool {
-    conditions.iter().any(|known| known.type_ == ConditionType::Ready.name() && known.status == "True")
+    conditions
+        .iter()
+        .any(|known| known.type_ == ConditionType::Ready.name() && known.status == "True")
 }
 
 #[cfg(test)]
@@ -170,7 +202,10 @@ mod tests {
     use super::*;
 
     fn status<'a>(conditions: &'a [Condition], kind: &str) -> &'a str {
-        conditions.iter().find(|known| known.type_ == kind).map_or("absent", |known| known.status.as_str())
+        conditions
+            .iter()
+            .find(|known| known.type_ == kind)
+            .map_or("absent", |known| known.status.as_str())
     }
 
     #[test]
@@ -194,16 +229,31 @@ mod tests {
         for (kind, truth) in expected {
             assert_eq!(status(&conditions, kind), truth, "{kind}");
         }
-        assert!(conditions.iter().all(|known| known.observed_generation == Some(3)));
-        let told: Vec<_> = conditions.iter().filter(|known| !known.message.is_empty()).collect();
+        assert!(
+            conditions
+                .iter()
+                .all(|known| known.observed_generation == Some(3))
+        );
+        let told: Vec<_> = conditions
+            .iter()
+            .filter(|known| !known.message.is_empty())
+            .collect();
         assert_eq!(told.len(), 1, "the sentence stands in Ready only");
     }
 
     #[test]
     fn what_is_declined_leaves_what_was_in_effect() {
-        let summary = Summary { declined: Some("RangesGrowOnly"), ..Summary::ready("Ready", "") };
+        let summary = Summary {
+            declined: Some("RangesGrowOnly"),
+            ..Summary::ready("Ready", "")
+        };
         let conditions = summary.conditions(None, &[], Timestamp::UNIX_EPOCH);
-        for (kind, truth) in [("Accepted", "False"), ("ResolvedRefs", "True"), ("Programmed", "True"), ("Ready", "True")] {
+        for (kind, truth) in [
+            ("Accepted", "False"),
+            ("ResolvedRefs", "True"),
+            ("Programmed", "True"),
+            ("Ready", "True"),
+        ] {
             assert_eq!(status(&conditions, kind), truth, "{kind}");
         }
     }
@@ -212,8 +262,19 @@ mod tests {
     fn a_condition_that_holds_on_keeps_its_time() {
         let first = Summary::ready("Ready", "").conditions(Some(1), &[], Timestamp::UNIX_EPOCH);
         let later = Timestamp::from_second(1_000).unwrap();
-        let second = Summary { ready: Truth::False, ..Summary::ready("Conflict", "taken") }.conditions(Some(2), &first, later);
-        let time = |kind: &str| second.iter().find(|known| known.type_ == kind).unwrap().last_transition_time.0;
+        let second = Summary {
+            ready: Truth::False,
+            ..Summary::ready("Conflict", "taken")
+        }
+        .conditions(Some(2), &first, later);
+        let time = |kind: &str| {
+            second
+                .iter()
+                .find(|known| known.type_ == kind)
+                .unwrap()
+                .last_transition_time
+                .0
+        };
         assert_eq!(time("Accepted"), Timestamp::UNIX_EPOCH);
         assert_eq!(time("Ready"), later);
     }

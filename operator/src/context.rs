@@ -63,7 +63,9 @@ impl Context {
     #[must_use]
     pub fn namespace_labels(&self, namespace: &str) -> BTreeMap<String, String> {
         let found = self.stores.namespaces.get(&ObjectRef::new(namespace));
-        found.and_then(|found| found.metadata.labels.clone()).unwrap_or_default()
+        found
+            .and_then(|found| found.metadata.labels.clone())
+            .unwrap_or_default()
     }
 
     /// The identity of an object towards vSphere and NSX.
@@ -82,9 +84,15 @@ impl Context {
     #[must_use]
     pub fn users_of_site(&self, site: &str) -> Vec<ObjectKey> {
         let mut users = Vec::new();
-        users.extend(named(Kind::EdgeNatRule, &self.stores.rules, |rule| *rule.spec.site_ref.name == *site));
-        users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| *host.spec.site_ref.name == *site));
-        users.extend(named(Kind::ContainerNetwork, &self.stores.networks, |net| *net.spec.site_ref.name == *site));
+        users.extend(named(Kind::EdgeNatRule, &self.stores.rules, |rule| {
+            *rule.spec.site_ref.name == *site
+        }));
+        users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| {
+            *host.spec.site_ref.name == *site
+        }));
+        users.extend(named(Kind::ContainerNetwork, &self.stores.networks, |net| {
+            *net.spec.site_ref.name == *site
+        }));
         users
     }
 
@@ -94,7 +102,11 @@ impl Context {
         let mut users = Vec::new();
         users.extend(named(Kind::EdgeNatRule, &self.stores.rules, |rule| {
             rule.metadata.namespace.as_deref() == Some(&*key.namespace)
-                && rule.spec.internal.as_ref().is_some_and(|side| *side.network_ref.name == *key.name)
+                && rule
+                    .spec
+                    .internal
+                    .as_ref()
+                    .is_some_and(|side| *side.network_ref.name == *key.name)
         }));
         users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| {
             host.metadata.namespace.as_deref() == Some(&*key.namespace)
@@ -107,7 +119,11 @@ impl Context {
 /// Names of the networks that a VCH refers to.
 pub fn network_names(host: &VirtualContainerHost) -> impl Iterator<Item = &str> {
     let networks = &host.spec.networks;
-    let roles = [Some(&networks.public), networks.client.as_ref(), networks.management.as_ref()];
+    let roles = [
+        Some(&networks.public),
+        networks.client.as_ref(),
+        networks.management.as_ref(),
+    ];
     std::iter::once(&networks.bridge.network_ref)
         .chain(roles.into_iter().flatten().map(|role| &role.network_ref))
         .chain(networks.containers.iter().map(|attached| &attached.network_ref))

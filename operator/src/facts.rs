@@ -50,7 +50,11 @@ pub struct Facts {
 impl Facts {
     /// What is known of a network.
     pub fn network(&self, key: &ObjectKey) -> Option<Arc<NetworkFacts>> {
-        self.networks.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.networks
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
     }
 
     /// Publishes what is known of a network; tells whether that is news.
@@ -65,6 +69,10 @@ impl Facts {
 
     /// A network is gone; tells whether it was known.
     pub fn forget_network(&self, key: &ObjectKey) -> bool {
-        self.networks.write().unwrap_or_else(PoisonError::into_inner).remove(key).is_some()
+        self.networks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key)
+            .is_some()
     }
 }

@@ -390,7 +390,9 @@ fn apply(error: &ApplyError) -> Verdict {
     use ConditionType::Programmed;
     match error {
         ApplyError::Nsx(error) => nsx_verdict(error, Programmed),
-        ApplyError::VSphere(error) => vsphere_verdict(error, Programmed),
+        ApplyError::VSphere(error) | ApplyError::Image(ImageError::VSphere(error)) => {
+            vsphere_verdict(error, Programmed)
+        }
         ApplyError::Kube(_) => verdict("KubernetesError", Programmed, Class::Transient),
         ApplyError::Image(ImageError::Checksum { .. }) => {
             verdict("ChecksumMismatch", Programmed, Class::Blocked)
@@ -399,7 +401,6 @@ fn apply(error: &ApplyError) -> Verdict {
         ApplyError::Image(ImageError::Download { .. }) => {
             verdict("DownloadFailed", Programmed, Class::Transient)
         }
-        ApplyError::Image(ImageError::VSphere(error)) => vsphere_verdict(error, Programmed),
         ApplyError::Realizing(_) => verdict("Realizing", Programmed, Class::Progress),
         ApplyError::RealizationFailed { .. } => verdict("RealizationFailed", Programmed, Class::Blocked),
         ApplyError::Booting(_) => verdict("Booting", Programmed, Class::Progress),

@@ -17,7 +17,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Site, Self::ContainerNetwork, Self::VirtualContainerHost, Self::EdgeNatRule];
+    pub const ALL: [Self; 4] = [
+        Self::Site,
+        Self::ContainerNetwork,
+        Self::VirtualContainerHost,
+        Self::EdgeNatRule,
+    ];
 
     /// The kind as manifests write it.
     #[must_use]
@@ -52,7 +57,11 @@ impl ObjectKey {
     /// Names an object.
     #[must_use]
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 }
 

@@ -43,14 +43,27 @@ impl Lease {
         claim(&api, name, identity).await?;
         let renewed = Arc::new(Mutex::new(Instant::now()));
         let stop = CancellationToken::new();
-        tokio::spawn(renew(api, name.to_owned(), identity.to_owned(), renewed.clone(), stop.clone()));
-        Ok(Self { renewed, _renewal: stop.drop_guard() })
+        tokio::spawn(renew(
+            api,
+            name.to_owned(),
+            identity.to_owned(),
+            renewed.clone(),
+            stop.clone(),
+        ));
+        Ok(Self {
+            renewed,
+            _renewal: stop.drop_guard(),
+        })
     }
 
     /// Whether the Lease is surely still held.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < CONFIDENCE
+        self.renewed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
+            < CONFIDENCE
     }
 }
 
@@ -78,7 +91,10 @@ async fn claim(api: &Api<LeaseObject>, name: &str, identity: &str) -> Result<(),
     let now = Timestamp::now();
     let Some(mut lease) = api.get_opt(name).await? else {
         let fresh = LeaseObject {
-            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
             spec: Some(held(identity, now, None)),
         };
         api.create(&PostParams::default(), &fresh).await?;
@@ -93,8 +109,13 @@ async fn claim(api: &Api<LeaseObject>, name: &str, identity: &str) -> Result<(),
 }
 
 async fn release(api: &Api<LeaseObject>, name: &str, identity: &str) {
-    let Ok(Some(mut lease)) = api.get_opt(name).await else { return };
-    let mine = lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref() == Some(identity));
+    let Ok(Some(mut lease)) = api.get_opt(name).await else {
+        return;
+    };
+    let mine = lease
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.holder_identity.as_deref() == Some(identity));
     if let (true, Some(spec)) = (mine, lease.spec.as_mut()) {
         spec.holder_identity = None;
         spec.renew_time = None;
@@ -107,7 +128,10 @@ async fn release(api: &Api<LeaseObject>, name: &str, identity: &str) {
 /// Who else holds a lease at `now`, if anyone.
 fn other_holder(spec: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> Option<String> {
     let spec = spec?;
-    let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty() && *holder != identity)?;
+    let holder = spec
+        .holder_identity
+        .as_deref()
+        .filter(|holder| !holder.is_empty() && *holder != identity)?;
     let renewed = spec.renew_time.as_ref()?.0;
     let age = now.duration_since(renewed);
     let limit = spec.lease_duration_seconds.map_or(15, i64::from);
@@ -120,9 +144,16 @@ fn held(identity: &str, now: Timestamp, before: Option<&LeaseSpec>) -> LeaseSpec
     LeaseSpec {
         holder_identity: Some(identity.to_owned()),
         lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-        acquire_time: before.filter(|_| same).and_then(|spec| spec.acquire_time.clone()).or(Some(MicroTime(now))),
+        acquire_time: before
+            .filter(|_| same)
+            .and_then(|spec| spec.acquire_time.clone())
+            .or(Some(MicroTime(now))),
         renew_time: Some(MicroTime(now)),
-        lease_transitions: Some(if same { transitions } else { transitions.saturating_add(1) }),
+        lease_transitions: Some(if same {
+            transitions
+        } else {
+            transitions.saturating_add(1)
+        }),
         ..LeaseSpec::default()
     }
 }
@@ -147,7 +178,11 @@ mod tests {
             (spec(None, 999), None),
         ];
         for (spec, expected) in cases {
-            assert_eq!(other_holder(Some(&spec), "me", now).as_deref(), expected, "{spec:?}");
+            assert_eq!(
+                other_holder(Some(&spec), "me", now).as_deref(),
+                expected,
+                "{spec:?}"
+            );
         }
         assert_eq!(other_holder(None, "me", now), None);
     }
@@ -156,7 +191,10 @@ mod tests {
     fn a_change_of_holder_counts_as_a_transition() {
         let now = Timestamp::UNIX_EPOCH;
         let first = held("a", now, None);
-        assert_eq!(held("a", now, Some(&first)).lease_transitions, first.lease_transitions);
+        assert_eq!(
+            held("a", now, Some(&first)).lease_transitions,
+            first.lease_transitions
+        );
         assert_eq!(held("b", now, Some(&first)).lease_transitions, Some(2));
     }
 }

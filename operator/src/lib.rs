@@ -12,6 +12,7 @@ pub mod docker;
 pub mod endpoint;
 pub mod facts;
 pub mod failure;
+pub mod forwarding;
 pub mod images;
 pub mod kind;
 pub mod kube_io;

@@ -41,11 +41,21 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("vic_operator");
         let reconciles = Family::<Outcome, Counter>::default();
-        registry.register("reconciles", "Reconciles by kind and reason they ended with", reconciles.clone());
-        let durations =
-            Family::<KindLabel, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 4.0, 10)));
+        registry.register(
+            "reconciles",
+            "Reconciles by kind and reason they ended with",
+            reconciles.clone(),
+        );
+        let durations = Family::<KindLabel, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.001, 4.0, 10))
+        });
         registry.register("reconcile_seconds", "Duration of reconciles", durations.clone());
-        Self { registry: Mutex::new(registry), reconciles, durations, ready: AtomicBool::new(false) }
+        Self {
+            registry: Mutex::new(registry),
+            reconciles,
+            durations,
+            ready: AtomicBool::new(false),
+        }
     }
 }
 
@@ -58,8 +68,15 @@ impl Metrics {
 
     /// A reconcile ended with a reason.
     pub fn reconcile_ended(&self, started: Instant, kind: Kind, outcome: &'static str) {
-        self.reconciles.get_or_create(&Outcome { kind: kind.name(), outcome }).inc();
-        self.durations.get_or_create(&KindLabel { kind: kind.name() }).observe(started.elapsed().as_secs_f64());
+        self.reconciles
+            .get_or_create(&Outcome {
+                kind: kind.name(),
+                outcome,
+            })
+            .inc();
+        self.durations
+            .get_or_create(&KindLabel { kind: kind.name() })
+            .observe(started.elapsed().as_secs_f64());
     }
 
     /// The caches are filled: the process does its work.
@@ -71,7 +88,10 @@ impl Metrics {
         match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" if self.ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "the caches are not filled yet\n".to_owned()),
+            "/readyz" => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the caches are not filled yet\n".to_owned(),
+            ),
             "/metrics" => {
                 let mut text = String::new();
                 let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +113,14 @@ pub async fn serve(metrics: Arc<Metrics>, address: SocketAddr) -> std::io::Resul
     let bound = listener.local_addr()?;
     let router = Router::new().fallback(async move |uri: Uri| {
         let (status, body) = metrics.page(uri.path());
-        (status, [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body)
+        (
+            status,
+            [(
+                CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            body,
+        )
     });
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -115,6 +142,9 @@ mod tests {
         assert_eq!(metrics.page("/readyz").0, StatusCode::OK);
         metrics.reconcile_ended(metrics.reconcile_started(), Kind::Site, "Ready");
         let (_, text) = metrics.page("/metrics");
-        assert!(text.contains("vic_operator_reconciles_total{kind=\"Site\",outcome=\"Ready\"} 1"), "{text}");
+        assert!(
+            text.contains("vic_operator_reconciles_total{kind=\"Site\",outcome=\"Ready\"} 1"),
+            "{text}"
+        );
     }
 }

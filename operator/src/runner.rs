@@ -48,14 +48,26 @@ pub trait Declared:
     fn conclude(status: &mut Self::Status, generation: Option<i64>, conditions: Vec<Condition>);
 
     /// Makes the world as declared. The details of the status are what is known, whatever the outcome.
-    fn reconcile(self: Arc<Self>, ctx: Arc<Context>, details: &mut Self::Status) -> impl Future<Output = Result<Summary, Failure>> + Send;
+    fn reconcile(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut Self::Status,
+    ) -> impl Future<Output = Result<Summary, Failure>> + Send;
     /// Takes away what was declared; `Ok` lets the object go.
-    fn finalize(self: Arc<Self>, ctx: Arc<Context>, details: &mut Self::Status) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn finalize(
+        self: Arc<Self>,
+        ctx: Arc<Context>,
+        details: &mut Self::Status,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// The key of an object.
 pub fn key_of<K: Declared>(object: &K) -> ObjectKey {
-    ObjectKey::new(K::KIND, object.meta().namespace.as_deref().unwrap_or_default(), &object.name_any())
+    ObjectKey::new(
+        K::KIND,
+        object.meta().namespace.as_deref().unwrap_or_default(),
+        &object.name_any(),
+    )
 }
 
 /// Reconciles one object.
@@ -78,7 +90,10 @@ async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -
         return (Action::await_change(), "Gone");
     }
     let api = K::api(ctx.client.clone(), &key.namespace);
-    let paused = object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
+    let paused = object
+        .annotations()
+        .get(PAUSED_ANNOTATION)
+        .is_some_and(|value| value == "true");
     let mut details = object.current().cloned().unwrap_or_default();
     if paused {
         let outcome = Ok(paused_summary(K::conditions(&details)));
@@ -112,7 +127,9 @@ async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -
 async fn bounded<T>(step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(RECONCILE_TIMEOUT, step)
         .await
-        .unwrap_or(Err(Failure::Apply(ApplyError::TimedOut(RECONCILE_TIMEOUT.as_secs()))))
+        .unwrap_or(Err(Failure::Apply(ApplyError::TimedOut(
+            RECONCILE_TIMEOUT.as_secs(),
+        ))))
 }
 
 async fn with_permit<T>(ctx: &Context, write: impl Future<Output = T>) -> T {
@@ -123,15 +140,27 @@ async fn with_permit<T>(ctx: &Context, write: impl Future<Output = T>) -> T {
 
 /// A paused object keeps what it was, and says that it is paused.
 fn paused_summary(conditions: &[Condition]) -> Summary {
-    let ready = if is_ready(conditions) { Truth::True } else { Truth::Unknown };
+    let ready = if is_ready(conditions) {
+        Truth::True
+    } else {
+        Truth::Unknown
+    };
     Summary {
         ready,
         extra: vec![(ConditionType::Paused, Truth::True, "Paused")],
-        ..Summary::ready("Paused", format!("Annotation {PAUSED_ANNOTATION} is true: the operator leaves this object alone."))
+        ..Summary::ready(
+            "Paused",
+            format!("Annotation {PAUSED_ANNOTATION} is true: the operator leaves this object alone."),
+        )
     }
 }
 
-async fn release<K: Declared>(api: &kube::Api<K>, object: &Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -> (Action, &'static str) {
+async fn release<K: Declared>(
+    api: &kube::Api<K>,
+    object: &Arc<K>,
+    ctx: &Arc<Context>,
+    key: &ObjectKey,
+) -> (Action, &'static str) {
     match with_permit(ctx, kube_io::remove_finalizer(api, &**object)).await {
         Ok(()) => {
             tracing::info!(object = %key, "deleted");
@@ -142,7 +171,9 @@ async fn release<K: Declared>(api: &kube::Api<K>, object: &Arc<K>, ctx: &Arc<Con
         Err(error) if kube_io::is_conflict(&error) => (Action::requeue(PROGRESS_RECHECK), "Stale"),
         Err(error) => {
             tracing::warn!(object = %key, %error, "the finalizer could not be removed");
-            let standing = ctx.tracker.note(key, &object.uid().unwrap_or_default(), "KubernetesError");
+            let standing = ctx
+                .tracker
+                .note(key, &object.uid().unwrap_or_default(), "KubernetesError");
             (Action::requeue(backoff(standing.attempts)), "KubernetesError")
         }
     }
@@ -173,14 +204,20 @@ async fn settle<K: Declared>(
         tracing::info!(object = %key, reason = summary.reason, message = summary.message, "transition");
     }
     let written = ctx.tracker.written(key, &uid);
-    let cached = object.current().and_then(|status| serde_json::to_value(status).ok());
+    let cached = object
+        .current()
+        .and_then(|status| serde_json::to_value(status).ok());
     let before = written.or(cached).unwrap_or(Value::Null);
-    let previous: Vec<Condition> = before.get("conditions").and_then(|list| serde_json::from_value(list.clone()).ok()).unwrap_or_default();
+    let previous: Vec<Condition> = before
+        .get("conditions")
+        .and_then(|list| serde_json::from_value(list.clone()).ok())
+        .unwrap_or_default();
 
     let passing = matches!(class, Some(Class::Progress | Class::Transient | Class::Blocked));
     if passing && standing.age < QUIET && ready_reason(&previous) != Some(summary.reason) {
         // Most waits end before anyone could read of them: such a write would only cost.
-        let again = retry(class, standing.attempts).min(QUIET.saturating_sub(standing.age) + Duration::from_millis(10));
+        let again = retry(class, standing.attempts)
+            .min(QUIET.saturating_sub(standing.age) + Duration::from_millis(10));
         return (Action::requeue(again), summary.reason);
     }
     let conditions = summary.conditions(object.meta().generation, &previous, now());
@@ -191,7 +228,11 @@ async fn settle<K: Declared>(
     if ready_reason(&previous) != Some(summary.reason) {
         publish_event(object, ctx, &summary, &previous).await;
     }
-    let action = if class.is_some() { Action::requeue(retry(class, standing.attempts)) } else { Action::await_change() };
+    let action = if class.is_some() {
+        Action::requeue(retry(class, standing.attempts))
+    } else {
+        Action::await_change()
+    };
     (action, summary.reason)
 }
 
@@ -207,7 +248,7 @@ fn retry(class: Option<Class>, attempts: u32) -> Duration {
         Some(Class::Progress) => PROGRESS_RECHECK,
         Some(Class::Transient) => backoff(attempts),
         Some(Class::Blocked) => BLOCKED_RECHECK,
-        Some(Class::Terminal) => Duration::from_secs(600),
+        Some(Class::Terminal) => Duration::from_mins(10),
     }
 }
 
@@ -238,13 +279,22 @@ async fn write_status<K: Declared>(
 }
 
 /// Events on transitions only, and none on a first success.
-async fn publish_event<K: Declared>(object: &Arc<K>, ctx: &Context, summary: &Summary, previous: &[Condition]) {
+async fn publish_event<K: Declared>(
+    object: &Arc<K>,
+    ctx: &Context,
+    summary: &Summary,
+    previous: &[Condition],
+) {
     let born = ready_reason(previous).is_none_or(|reason| reason == "Pending");
     if summary.ready == Truth::True && born {
         return;
     }
     let event = Event {
-        type_: if summary.ready == Truth::True { EventType::Normal } else { EventType::Warning },
+        type_: if summary.ready == Truth::True {
+            EventType::Normal
+        } else {
+            EventType::Warning
+        },
         reason: summary.reason.to_owned(),
         note: Some(summary.message.chars().take(1000).collect()),
         action: "Reconcile".to_owned(),

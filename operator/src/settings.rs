@@ -21,7 +21,7 @@ pub struct Settings {
 /// How long something may be under way before a status write tells of it.
 pub const QUIET: Duration = Duration::from_secs(2);
 /// How long one reconcile may take before it is abandoned and begun anew; images are large.
-pub const RECONCILE_TIMEOUT: Duration = Duration::from_secs(1800);
+pub const RECONCILE_TIMEOUT: Duration = Duration::from_mins(30);
 /// Reconciles of one kind that run at once.
 pub const CONCURRENCY: u16 = 256;
 /// Writes to the kube-apiserver that are under way at once.

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use topology::{Contender, Shared, Sharing};
 use vic_crds::SiteSpec;
 
 use crate::failure::{ApplyError, DereferenceError};
+use crate::forwarding;
 use crate::images::Images;
-use crate::kind::{Kind, ObjectKey};
+use crate::kind::ObjectKey;
 use crate::lease::Lease;
 use crate::trust::Seen;
-use crate::wake::{Topic, Wake};
+use crate::wake::Wake;
 
 /// A user's name and password.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -88,18 +88,13 @@ impl Connected {
     /// Puts a connection together; from now on its changes wake those who watch them.
     #[must_use]
     pub fn new(parts: Parts, wake: &Arc<Wake>) -> Self {
-        let stop = CancellationToken::new();
-        let site = parts.name.clone();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(forward_vsphere(
-            site.clone(),
-            parts.vsphere.clone(),
-            wake.clone(),
-        )));
+        let forwarding = CancellationToken::new();
+        let stop = || forwarding.clone();
+        let to_vsphere = forwarding::vsphere(parts.name.clone(), parts.vsphere.clone(), wake.clone());
+        tokio::spawn(stop().run_until_cancelled_owned(to_vsphere));
         if let Some(engine) = parts.nsx.clone() {
-            tokio::spawn(
-                stop.clone()
-                    .run_until_cancelled_owned(forward_nsx(site, engine, wake.clone())),
-            );
+            let to_nsx = forwarding::nsx(parts.name.clone(), engine, wake.clone());
+            tokio::spawn(stop().run_until_cancelled_owned(to_nsx));
         }
         Self {
             name: parts.name,
@@ -114,7 +109,7 @@ impl Connected {
             images: Images::default(),
             lease: parts.lease,
             fingerprint: parts.fingerprint,
-            _forwarding: stop.drop_guard(),
+            _forwarding: forwarding.drop_guard(),
         }
     }
 
@@ -225,133 +220,27 @@ impl Sites {
 }
 
 /// Which shared objects of ours each owner's objects use.
-fn uses_of(owned: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
-    let shared: HashMap<&str, &str> = owned
+fn uses_of(observed: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
+    let shared: HashMap<&str, &str> = observed
         .iter()
-        .filter(|observed| topology::owner_of(&observed.body).is_none())
-        .map(|observed| (observed.path.as_str(), observed.resource_type.as_str()))
+        .filter(|object| topology::owner_of(&object.body).is_none())
+        .map(|object| (object.path.as_str(), object.resource_type.as_str()))
         .collect();
-    let mut uses: HashMap<String, Vec<Shared>> = HashMap::new();
-    for observed in owned {
-        let Some(owner) = topology::owner_of(&observed.body) else {
+    let mut found: HashMap<String, Vec<Shared>> = HashMap::new();
+    for object in observed {
+        let Some(owner) = topology::owner_of(&object.body) else {
             continue;
         };
-        let parent = observed.path.rsplit_once("/rules/").map(|(policy, _)| policy);
-        let used = [
-            observed.text("service"),
-            observed.text("dhcp_config_path"),
-            parent,
-        ];
-        for path in used.into_iter().flatten() {
+        let parent = object.path.rsplit_once("/rules/").map(|(policy, _)| policy);
+        let references = [object.text("service"), object.text("dhcp_config_path"), parent];
+        for path in references.into_iter().flatten() {
             if let Some(resource_type) = shared.get(path) {
-                uses.entry(owner.uid.clone())
+                found
+                    .entry(owner.uid.clone())
                     .or_default()
                     .push((path.to_owned(), (*resource_type).to_owned()));
             }
         }
     }
-    uses
-}
-
-fn site_topic(site: &str) -> Topic {
-    Topic::Object(ObjectKey::new(Kind::Site, "", site))
-}
-
-async fn forward_vsphere(site: String, engine: vsphere::Engine, wake: Arc<Wake>) {
-    let mut changes = engine.changes();
-    let mut health = engine.health();
-    let loaded = engine.clone();
-    let loading = async move { loaded.loaded().await };
-    tokio::pin!(loading);
-    let mut waiting = true;
-    loop {
-        tokio::select! {
-            () = &mut loading, if waiting => {
-                waiting = false;
-                wake.changed(&site_topic(&site));
-            }
-            changed = health.changed() => {
-                if changed.is_err() { return; }
-                wake.reconcile(ObjectKey::new(Kind::Site, "", &site));
-            }
-            received = changes.recv() => match received {
-                Ok(morefs) => morefs.iter().for_each(|moref| wake_for(&site, &engine, moref, &wake)),
-                // Something was missed: everyone on this Site looks for himself.
-                Err(RecvError::Lagged(_)) => wake.changed(&site_topic(&site)),
-                Err(RecvError::Closed) => return,
-            },
-        }
-    }
-}
-
-fn wake_for(site: &str, engine: &vsphere::Engine, moref: &vsphere::Moref, wake: &Wake) {
-    let topic = |moref: &vsphere::Moref| Topic::VSphere {
-        site: site.to_owned(),
-        moref: moref.to_string(),
-    };
-    wake.changed(&topic(moref));
-    match moref.kind.as_str() {
-        "DistributedVirtualPortgroup" | "Network" | "OpaqueNetwork" => {
-            wake.changed(&Topic::Networks {
-                site: site.to_owned(),
-            });
-        }
-        "VirtualMachine" => {
-            let (pool, networks) = engine.read(|inventory| {
-                inventory
-                    .vms
-                    .get(moref)
-                    .map(|vm| (vm.pool.clone(), vm.networks.clone()))
-                    .unwrap_or_default()
-            });
-            pool.iter()
-                .chain(&networks)
-                .for_each(|related| wake.changed(&topic(related)));
-            wake.changed(&Topic::Inventory {
-                site: site.to_owned(),
-            });
-        }
-        "ResourcePool"
-        | "VirtualApp"
-        | "Folder"
-        | "Datastore"
-        | "VmwareDistributedVirtualSwitch"
-        | "DistributedVirtualSwitch" => {
-            wake.changed(&Topic::Inventory {
-                site: site.to_owned(),
-            });
-        }
-        _ => {}
-    }
-}
-
-async fn forward_nsx(site: String, engine: nsx::Engine, wake: Arc<Wake>) {
-    let mut changes = engine.changes();
-    let mut health = engine.health();
-    let loaded = engine.clone();
-    let loading = async move { loaded.loaded().await };
-    tokio::pin!(loading);
-    let mut waiting = true;
-    loop {
-        tokio::select! {
-            () = &mut loading, if waiting => {
-                waiting = false;
-                wake.changed(&site_topic(&site));
-            }
-            changed = health.changed() => {
-                if changed.is_err() { return; }
-                wake.reconcile(ObjectKey::new(Kind::Site, "", &site));
-            }
-            received = changes.recv() => match received {
-                Ok(paths) => paths.iter().for_each(|path| {
-                    if let Some((gateway, _)) = path.split_once("/nat/USER/nat-rules/") {
-                        wake.changed(&Topic::Claims { site: site.clone(), gateway: gateway.to_owned() });
-                    }
-                    wake.changed(&Topic::Nsx { site: site.clone(), path: path.clone() });
-                }),
-                Err(RecvError::Lagged(_)) => wake.changed(&site_topic(&site)),
-                Err(RecvError::Closed) => return,
-            },
-        }
-    }
+    found
 }

@@ -10,7 +10,7 @@ use rand::Rng;
 use crate::kind::ObjectKey;
 
 /// First and longest back-off of what passes by itself.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
 
 /// What is remembered of every object.
 #[derive(Default)]
@@ -42,7 +42,13 @@ impl Tracker {
     /// Notes how a reconcile of `key` ended.
     pub fn note(&self, key: &ObjectKey, uid: &str, reason: &'static str) -> Standing {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Memory { uid: uid.to_owned(), reason: "", since: Instant::now(), attempts: 0, written: None };
+        let fresh = || Memory {
+            uid: uid.to_owned(),
+            reason: "",
+            since: Instant::now(),
+            attempts: 0,
+            written: None,
+        };
         let memory = objects.entry(key.clone()).or_insert_with(fresh);
         if memory.uid != uid {
             *memory = fresh();
@@ -54,14 +60,21 @@ impl Tracker {
             memory.attempts = 0;
         }
         memory.attempts = memory.attempts.saturating_add(1);
-        Standing { attempts: memory.attempts, age: memory.since.elapsed(), changed }
+        Standing {
+            attempts: memory.attempts,
+            age: memory.since.elapsed(),
+            changed,
+        }
     }
 
     /// The status last written for this very object, newer than any cache.
     #[must_use]
     pub fn written(&self, key: &ObjectKey, uid: &str) -> Option<serde_json::Value> {
         let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects.get(key).filter(|memory| memory.uid == uid).and_then(|memory| memory.written.clone())
+        objects
+            .get(key)
+            .filter(|memory| memory.uid == uid)
+            .and_then(|memory| memory.written.clone())
     }
 
     /// A status was written; `None` where it is not known what the server holds now.
@@ -74,7 +87,10 @@ impl Tracker {
 
     /// The object is gone.
     pub fn forget(&self, key: &ObjectKey) {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.objects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 }
 
@@ -82,7 +98,11 @@ impl Tracker {
 #[must_use]
 pub fn backoff(attempts: u32) -> Duration {
     let (first, longest) = BACKOFF;
-    let doubled = first.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1).min(16)).unwrap_or(u32::MAX));
+    let doubled = first.saturating_mul(
+        1_u32
+            .checked_shl(attempts.saturating_sub(1).min(16))
+            .unwrap_or(u32::MAX),
+    );
     doubled.min(longest).mul_f64(rand::rng().random_range(0.75..1.25))
 }
 

@@ -58,14 +58,21 @@ pub struct Identity<'a> {
 ///
 /// # Errors
 /// Where the bundle holds no certificate, or the identity's parts do not fit.
-pub fn client_config(anchor: &Anchor, identity: Option<Identity<'_>>) -> Result<(ClientConfig, Seen), TrustError> {
+pub fn client_config(
+    anchor: &Anchor,
+    identity: Option<Identity<'_>>,
+) -> Result<(ClientConfig, Seen), TrustError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let seen = Seen::default();
     let check = match anchor {
         Anchor::Authorities(pem) => Check::Authorities(authorities(pem, &provider)?),
         Anchor::Sha256(thumbprint) => Check::Sha256(thumbprint.clone()),
     };
-    let verifier = Arc::new(Verifier { check, provider: provider.clone(), seen: seen.clone() });
+    let verifier = Arc::new(Verifier {
+        check,
+        provider: provider.clone(),
+        seen: seen.clone(),
+    });
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -84,7 +91,10 @@ pub fn client_config(anchor: &Anchor, identity: Option<Identity<'_>>) -> Result<
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    found.ok().filter(|found| !found.is_empty()).ok_or(TrustError::NoCertificate)
+    found
+        .ok()
+        .filter(|found| !found.is_empty())
+        .ok_or(TrustError::NoCertificate)
 }
 
 fn authorities(pem: &str, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, TrustError> {
@@ -98,7 +108,11 @@ fn authorities(pem: &str, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiSe
 }
 
 fn colons(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 #[derive(Debug)]
@@ -131,7 +145,9 @@ impl ServerCertVerifier for Verifier {
                 ServerCertVerified::assertion()
             }
             Check::Sha256(_) => {
-                return Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure));
+                return Err(Error::InvalidCertificate(
+                    CertificateError::ApplicationVerificationFailure,
+                ));
             }
         };
         *self.seen.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.to_vec());
@@ -144,7 +160,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -153,11 +174,18 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -177,12 +205,18 @@ mod tests {
             Anchor::Authorities(pem) => Check::Authorities(authorities(pem, &provider).unwrap()),
             Anchor::Sha256(text) => Check::Sha256(text.clone()),
         };
-        Verifier { check, provider, seen: Seen::default() }
+        Verifier {
+            check,
+            provider,
+            seen: Seen::default(),
+        }
     }
 
     fn verify(verifier: &Verifier, der: &CertificateDer<'_>) -> bool {
         let name = ServerName::try_from("vcenter.example.com").unwrap();
-        verifier.verify_server_cert(der, &[], &name, &[], UnixTime::now()).is_ok()
+        verifier
+            .verify_server_cert(der, &[], &name, &[], UnixTime::now())
+            .is_ok()
     }
 
     #[test]
@@ -191,7 +225,11 @@ mod tests {
         let (_, other) = self_signed();
         let verifier = verifier(&Anchor::Sha256(colons(&Sha256::digest(&der))));
         assert!(!verify(&verifier, &other));
-        assert_eq!(verifier.seen.sha1_thumbprint(), None, "what is not trusted is not kept");
+        assert_eq!(
+            verifier.seen.sha1_thumbprint(),
+            None,
+            "what is not trusted is not kept"
+        );
         assert!(verify(&verifier, &der));
         assert_eq!(verifier.seen.sha1_thumbprint(), Some(colons(&Sha1::digest(&der))));
     }

@@ -74,14 +74,29 @@ impl Wake {
             queues.insert(kind, sender);
             receivers.insert(kind, receiver);
         }
-        (Self { interests: Mutex::default(), queues }, receivers)
+        (
+            Self {
+                interests: Mutex::default(),
+                queues,
+            },
+            receivers,
+        )
     }
 
     /// From now on a change of `topic` reconciles `object`.
     pub fn watch(&self, object: &ObjectKey, topic: Topic) {
         let mut interests = self.interests.lock().unwrap_or_else(PoisonError::into_inner);
-        if interests.by_object.entry(object.clone()).or_default().insert(topic.clone()) {
-            interests.by_topic.entry(topic).or_default().insert(object.clone());
+        if interests
+            .by_object
+            .entry(object.clone())
+            .or_default()
+            .insert(topic.clone())
+        {
+            interests
+                .by_topic
+                .entry(topic)
+                .or_default()
+                .insert(object.clone());
         }
     }
 
@@ -102,7 +117,11 @@ impl Wake {
     pub fn changed(&self, topic: &Topic) {
         let watchers: Vec<ObjectKey> = {
             let interests = self.interests.lock().unwrap_or_else(PoisonError::into_inner);
-            interests.by_topic.get(topic).map(|set| set.iter().cloned().collect()).unwrap_or_default()
+            interests
+                .by_topic
+                .get(topic)
+                .map(|set| set.iter().cloned().collect())
+                .unwrap_or_default()
         };
         for object in watchers {
             self.reconcile(object);
@@ -127,7 +146,9 @@ mod tests {
     }
 
     fn queued(receiver: &mut UnboundedReceiver<ObjectKey>) -> Vec<String> {
-        let mut names: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).map(|object| object.name).collect();
+        let mut names: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok())
+            .map(|object| object.name)
+            .collect();
         names.sort();
         names
     }
@@ -136,7 +157,10 @@ mod tests {
     fn a_change_reconciles_who_watches_it_and_nobody_else() {
         let (wake, mut queues) = Wake::new();
         let queue = queues.get_mut(&Kind::EdgeNatRule).unwrap();
-        let topic = |path: &str| Topic::Nsx { site: "poc".into(), path: path.into() };
+        let topic = |path: &str| Topic::Nsx {
+            site: "poc".into(),
+            path: path.into(),
+        };
         wake.watch(&key("a"), topic("/infra/x"));
         wake.watch(&key("b"), topic("/infra/x"));
         wake.watch(&key("c"), topic("/infra/y"));

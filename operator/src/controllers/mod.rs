@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use crate::context::{Context, Stores};
 use crate::facts::Facts;
 use crate::kind::{Kind, ObjectKey};
-use crate::kube_io::Reachable;
 use crate::metrics::Metrics;
 use crate::runner::{self, Declared};
 use crate::settings::{CONCURRENCY, FIELD_MANAGER, KUBE_WRITES, Settings};
@@ -103,10 +102,7 @@ fn controller_of<K: Declared>(
     client: &Client,
     queue: UnboundedReceiver<ObjectKey>,
     shutdown: &CancellationToken,
-) -> (Controller<K>, Store<K>)
-where
-    K: Reachable,
-{
+) -> (Controller<K>, Store<K>) {
     let (reader, writer) = reflector::store();
     let stream = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
         .default_backoff()

@@ -55,7 +55,7 @@ impl Declared for ContainerNetwork {
         if ctx.facts.publish_network(&key, facts) {
             ctx.wake.changed(&Topic::Object(key));
         }
-        outcome.map(|summary| status::with_declined(summary, declined))
+        outcome.map(|summary| status::with_declined(summary, &declined))
     }
 
     async fn finalize(

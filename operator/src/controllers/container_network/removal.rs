@@ -19,9 +19,9 @@ pub(super) async fn remove(
     details: &mut ContainerNetworkStatus,
 ) -> Result<(), Failure> {
     let users = ctx.users_of_network(key);
-    users
-        .iter()
-        .for_each(|user| ctx.wake.watch(key, Topic::Object(user.clone())));
+    for user in &users {
+        ctx.wake.watch(key, Topic::Object(user.clone()));
+    }
     details.used_by = in_use(&users);
     if let Some(text) = &details.used_by {
         return Err(PlanError::InUse(text.clone()).into());

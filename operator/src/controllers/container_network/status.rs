@@ -60,7 +60,7 @@ pub(super) fn segment_path(wanted: &Wanted) -> String {
 }
 
 /// Says which ranges could not be given up.
-pub(super) fn with_declined(summary: Summary, declined: Vec<Range>) -> Summary {
+pub(super) fn with_declined(summary: Summary, declined: &[Range]) -> Summary {
     if declined.is_empty() {
         return summary;
     }

@@ -60,9 +60,9 @@ impl Declared for Site {
     async fn finalize(self: Arc<Self>, ctx: Arc<Context>, details: &mut SiteStatus) -> Result<(), Failure> {
         let users = ctx.users_of_site(&self.name_any());
         let key = key_of(&*self);
-        users
-            .iter()
-            .for_each(|user| ctx.wake.watch(&key, Topic::Object(user.clone())));
+        for user in &users {
+            ctx.wake.watch(&key, Topic::Object(user.clone()));
+        }
         if let Some(text) = in_use(&users) {
             // Users need the connection to go away themselves.
             if ctx
