@@ -90,10 +90,10 @@ func (g *Guests) follow(ref moref) {
 	have := g.running[ref]
 	if have != nil && (!on || !have.boot.Equal(boot)) {
 		delete(g.running, ref)
-		delete(g.states, ref)
 		g.mu.Unlock()
 		have.stop()
 		g.mu.Lock()
+		delete(g.states, ref) // only now is nothing of it left
 		have = nil
 	}
 	if !on || have != nil || g.sim.ctx.Err() != nil {
