@@ -1,0 +1,17 @@
+//! The manager's HTTPS side and the simulator's control port.
+
+pub mod answer;
+pub mod auth;
+pub mod calls;
+pub mod control;
+pub mod fabric;
+pub mod faults;
+pub mod limits;
+pub mod manager;
+pub mod pipeline;
+pub mod policy;
+pub mod request;
+pub mod runtime;
+pub mod serve;
+pub mod shared;
+pub mod template;

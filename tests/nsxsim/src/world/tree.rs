@@ -1,0 +1,132 @@
+//! `GET /infra?type_filter=…&base_path=…`: a subtree in one answer, not lagging behind as search does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::World;
+use super::object::Object;
+use crate::error::NsxError;
+use crate::paths::{ROOT, glob, kind_at, parent_of};
+
+/// Which types of a tree are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Type names; empty with `all` false = the root alone.
+    pub kinds: Vec<String>,
+    /// Only below this path.
+    pub base: Option<String>,
+}
+
+impl Wanted {
+    /// Reads `type_filter`, `filter` (`Type-Domain|Group`) and `base_path`.
+    pub fn from_query(query: &[(String, String)]) -> Self {
+        let get = |key: &str| query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        let list = get("type_filter").or_else(|| get("filter").and_then(|f| f.strip_prefix("Type-")));
+        let kinds = list.unwrap_or_default().split([';', '|', ',']);
+        Self {
+            kinds: kinds
+                .map(str::trim)
+                .filter(|k| !k.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            base: get("base_path").filter(|b| !b.is_empty()).map(str::to_owned),
+        }
+    }
+
+    fn takes(&self, object: &Object) -> bool {
+        let base = kind_at(&object.path).unwrap_or_default();
+        self.kinds
+            .iter()
+            .any(|k| k == &object.kind || k == base || glob(&k.replace(".*", "*"), &object.kind))
+    }
+}
+
+impl World {
+    /// The tree of wanted objects, each below its parents.
+    ///
+    /// # Errors
+    /// 400 when `base_path` does not exist.
+    pub fn tree(&self, wanted: &Wanted) -> Result<Value, NsxError> {
+        let base = wanted.base.as_deref().unwrap_or(ROOT);
+        if base != ROOT && self.store.live(base).is_none() {
+            return Err(NsxError::invalid_path(base));
+        }
+        let own = self.store.live(base).into_iter();
+        let taken: Vec<&Arc<Object>> = own
+            .chain(self.store.descendants(base))
+            .filter(|o| wanted.takes(o))
+            .collect();
+        let full: BTreeSet<&str> = taken.iter().map(|o| o.path.as_str()).collect();
+        let mut below: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for object in &taken {
+            let mut path = object.path.as_str();
+            while path != ROOT && !path.is_empty() {
+                let parent = parent_of(path);
+                if !below.entry(parent).or_default().insert(path) {
+                    break;
+                }
+                path = parent;
+            }
+        }
+        let mut root = self.root();
+        let children = self.branches(ROOT, &below, &full);
+        if !children.is_empty() {
+            root.insert("children".into(), Value::Array(children));
+        }
+        Ok(Value::Object(root))
+    }
+
+    fn branches(
+        &self,
+        parent: &str,
+        below: &BTreeMap<&str, BTreeSet<&str>>,
+        full: &BTreeSet<&str>,
+    ) -> Vec<Value> {
+        let paths = below.get(parent).into_iter().flatten();
+        paths.filter_map(|path| self.branch(path, below, full)).collect()
+    }
+
+    fn branch(
+        &self,
+        path: &str,
+        below: &BTreeMap<&str, BTreeSet<&str>>,
+        full: &BTreeSet<&str>,
+    ) -> Option<Value> {
+        let object = self.store.live(path)?;
+        let children = self.branches(path, below, full);
+        let base = kind_at(path)?;
+        if self.tuning.tree_shows_way_as_references && !full.contains(path) {
+            return Some(json!({
+                "resource_type": "ChildResourceReference", "id": object.text("id"), "target_type": base,
+                "children": children,
+            }));
+        }
+        let mut body = object.body.clone();
+        if !children.is_empty() {
+            body.insert("children".into(), Value::Array(children));
+        }
+        let mut wrapper = Map::new();
+        wrapper.insert("resource_type".into(), json!(format!("Child{base}")));
+        wrapper.insert("marked_for_delete".into(), json!(false));
+        wrapper.insert("mark_for_override".into(), json!(false));
+        wrapper.insert(base.into(), Value::Object(body));
+        Some(Value::Object(wrapper))
+    }
+
+    /// `/infra` itself.
+    pub fn root(&self) -> Map<String, Value> {
+        let body = json!({
+            "resource_type": "Infra", "id": "infra", "display_name": "infra", "path": ROOT, "relative_path": "infra",
+            "connectivity_strategy": "BLACKLIST", "owner_id": self.cluster_id, "marked_for_delete": false,
+            "overridden": false, "_create_user": "system", "_create_time": self.started,
+            "_last_modified_user": "system", "_last_modified_time": self.started, "_system_owned": false,
+            "_protection": "NOT_PROTECTED", "_revision": 0,
+        });
+        match body {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
