@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long the control plane may take to serve on a busy machine.
-const START: Duration = Duration::from_secs(180);
+const START: Duration = Duration::from_mins(3);
 /// Pause between two looks at a readiness endpoint.
 const LOOK: Duration = Duration::from_millis(100);
 

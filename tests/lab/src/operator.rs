@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const NAMESPACE: &str = "vic-operator-system";
 
 /// How long the operator may take until its watches run.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 
 /// How the operator is started.
 #[derive(Clone, Debug)]

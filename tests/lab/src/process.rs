@@ -221,7 +221,7 @@ mod tests {
     async fn the_ready_line_is_handed_over_and_the_process_lives_on() {
         let run = RunDir::create("unit").unwrap();
         let mut process = shell(&run, "echo '{\"url\":\"x\"}'; exec sleep 600", Stdout::ReadyLine);
-        let line = process.ready_line(Duration::from_secs(60)).await.unwrap();
+        let line = process.ready_line(Duration::from_mins(1)).await.unwrap();
         assert_eq!(line["url"], "x");
         process.check().unwrap();
         assert!(process.died().now_or_never().is_none());
@@ -242,7 +242,7 @@ mod tests {
         let run = RunDir::create("unit").unwrap();
         let mut process = shell(&run, "echo no such datastore >&2; exit 3", Stdout::ReadyLine);
         let error = process
-            .ready_line(Duration::from_secs(60))
+            .ready_line(Duration::from_mins(1))
             .await
             .unwrap_err()
             .to_string();
@@ -259,7 +259,7 @@ mod tests {
         command.arg("600").env("LAB", run.path());
         let mut process = Process::spawn(&run, "orphan", command, Stdout::Log).unwrap();
         run.vanish();
-        assert!(wait_readable(&process.pidfd, Duration::from_secs(60)));
+        assert!(wait_readable(&process.pidfd, Duration::from_mins(1)));
         assert!(process.check().is_err());
     }
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// How long the API server may take to serve what was created.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between two dry runs against an admission policy that is about to take effect.
 const LOOK: Duration = Duration::from_millis(100);
 

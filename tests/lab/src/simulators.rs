@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a simulator may take to serve on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A simulator that serves: its public side, its control port, and who may log in.
 #[derive(Debug)]

@@ -48,7 +48,7 @@ async fn two_control_planes_run_side_by_side_and_finish_what_is_deleted() {
     let uid = api.get("team").await.unwrap().metadata.uid.unwrap();
     api.delete("team", &DeleteParams::default()).await.unwrap();
     let gone = await_condition(api, "team", conditions::is_deleted(&uid));
-    tokio::time::timeout(Duration::from_secs(120), gone)
+    tokio::time::timeout(Duration::from_mins(2), gone)
         .await
         .unwrap()
         .unwrap();

@@ -15,17 +15,26 @@ struct Log {
 /// A call, as both simulators log it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Call {
-    /// Who.
+    /// Who: the session's user at vCenter, the program (`User-Agent`) at NSX.
     #[serde(default)]
     pub client: String,
     /// HTTP method, or the SOAP method's name.
     pub method: String,
-    /// The path's template; SOAP has none.
+    /// The path with its ids left out; SOAP has none.
+    #[serde(default)]
+    pub template: String,
+    /// The path as it came; SOAP has none.
     #[serde(default)]
     pub path: String,
 }
 
 impl Call {
+    /// Whether the operator made an NSX call.
+    #[must_use]
+    pub fn is_operators(&self) -> bool {
+        self.client.starts_with("vic-operator/")
+    }
+
     /// Whether an HTTP call may have changed something.
     #[must_use]
     pub fn is_write(&self) -> bool {
@@ -39,10 +48,10 @@ impl Call {
     }
 
     fn name(&self) -> String {
-        if self.path.is_empty() {
+        if self.template.is_empty() {
             self.method.clone()
         } else {
-            format!("{} {}", self.method, self.path)
+            format!("{} {}", self.method, self.template)
         }
     }
 }
@@ -79,11 +88,12 @@ pub fn counted<'a>(calls: impl IntoIterator<Item = &'a Call>) -> BTreeMap<String
 mod tests {
     use super::*;
 
-    fn call(method: &str, path: &str) -> Call {
+    fn call(method: &str, template: &str) -> Call {
         Call {
-            client: "admin".to_owned(),
+            client: "vic-operator/0.1.0".to_owned(),
             method: method.to_owned(),
-            path: path.to_owned(),
+            template: template.to_owned(),
+            path: template.to_owned(),
         }
     }
 

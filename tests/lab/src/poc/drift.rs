@@ -143,8 +143,7 @@ impl Victim {
         Ok(Self::Vcenter { list, moref })
     }
 
-    /// Whether the operator has written to the system since the calls were forgotten. In NSX the edit itself is a
-    /// write of the same account.
+    /// Whether the operator has written to the system since the calls were forgotten.
     async fn was_written(&self, lab: &Lab) -> Result<bool> {
         match self {
             Self::Vcenter { .. } => {
@@ -153,12 +152,10 @@ impl Victim {
                     .iter()
                     .any(|call| call.client == lab.vcenter.username && call.counts_at_vcenter()))
             }
-            Self::Nsx { .. } => Ok(calls::read(&lab.nsx.control)
-                .await?
-                .iter()
-                .filter(|call| call.is_write())
-                .count()
-                > 1),
+            Self::Nsx { .. } => {
+                let calls = calls::read(&lab.nsx.control).await?;
+                Ok(calls.iter().any(|call| call.is_operators() && call.is_write()))
+            }
         }
     }
 

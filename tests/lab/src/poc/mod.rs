@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the whole topology may take to be ready, or to go.
-const TOPOLOGY: Duration = Duration::from_secs(300);
+const TOPOLOGY: Duration = Duration::from_mins(5);
 /// How long a change of one object may take.
 const CHANGE: Duration = Duration::from_secs(90);
 /// Pause between two looks at what is left.
