@@ -428,6 +428,8 @@ fn nsx_verdict(error: &nsx::Error, condition: ConditionType) -> Verdict {
         }
         nsx::Error::Unresolved { .. } => verdict("NotFound", condition, class),
         nsx::Error::Ambiguous { .. } => verdict("Ambiguous", condition, class),
+        // The object of that name is on its way out: nothing is wrong with the manager.
+        nsx::Error::DeletePending(_) => verdict("Realizing", condition, class),
         // Ports and references linger for a while after their owners: nothing tells of their end.
         nsx::Error::InUse(_) | nsx::Error::SegmentInUse(_) => verdict("InUse", condition, Class::Transient),
         _ if class == Class::Transient => verdict("NsxUnavailable", condition, class),

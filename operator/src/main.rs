@@ -29,7 +29,7 @@ struct Cli {
 enum Command {
     /// Runs the controllers.
     Run(Run),
-    /// Prints the CustomResourceDefinitions.
+    /// Prints the CRDs.
     Crds,
 }
 
@@ -115,9 +115,9 @@ fn log_to_stderr(json: bool) {
         .with_writer(std::io::stderr)
         .with_env_filter(filter);
     if json {
-        builder.json().init()
+        builder.json().init();
     } else {
-        builder.with_ansi(false).init()
+        builder.with_ansi(false).init();
     }
 }
 

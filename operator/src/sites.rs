@@ -49,6 +49,8 @@ pub struct Connected {
     seeded: OnceLock<()>,
     /// Claims of this instance's rules by gateway, granted (perhaps before NSX shows them) and waiting.
     pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Contender>>>,
+    /// The edge clusters of gateways, once read.
+    pub edge_clusters: Mutex<HashMap<String, Option<String>>>,
     /// Images on their way to datastores.
     pub images: Images,
     /// The right to write.
@@ -106,6 +108,7 @@ impl Connected {
             sharing: Mutex::default(),
             seeded: OnceLock::new(),
             claims: Mutex::default(),
+            edge_clusters: Mutex::default(),
             images: Images::default(),
             lease: parts.lease,
             fingerprint: parts.fingerprint,

@@ -365,7 +365,8 @@ impl NatSpec {
             "action": action,
             "source_groups": sources,
             "destination_groups": [address.map_or_else(|| "ANY".to_owned(), address_text)],
-            "services": ["ANY"],
+            // Beside entries of its own "ANY" would still mean every service.
+            "services": entry.is_none().then_some(["ANY"]),
             "service_entries": entry.map(|entry| vec![entry]),
             "scope": [self.gateway_path],
             "direction": "IN_OUT",

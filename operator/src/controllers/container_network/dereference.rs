@@ -1,5 +1,7 @@
 //! Finds the Site, the switch, the transport zone and the gateway that a network names.
 
+use std::sync::PoisonError;
+
 use vic_crds::{BackingType, ContainerNetwork, SegmentBacking};
 
 use crate::context::Context;
@@ -124,7 +126,7 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
             let path = ground.gateway(reference).await?;
             let edge_cluster = match pinned(resolved, "edgeCluster") {
                 Some(path) => Some(path.to_owned()),
-                None => engine.edge_cluster_of(&path).await?,
+                None => edge_cluster_of(ground, engine, &path).await?,
             };
             Some(Gateway {
                 label: gateway_label(reference),
@@ -137,4 +139,25 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
         transport_zone,
         gateway,
     })
+}
+
+/// Asked once: until the network is realized its status cannot remember it.
+async fn edge_cluster_of(
+    ground: &Ground,
+    engine: &nsx::Engine,
+    gateway: &str,
+) -> Result<Option<String>, nsx::Error> {
+    let known = || {
+        ground
+            .connected
+            .edge_clusters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    };
+    if let Some(edge_cluster) = known().get(gateway).cloned() {
+        return Ok(edge_cluster);
+    }
+    let edge_cluster = engine.edge_cluster_of(gateway).await?;
+    known().insert(gateway.to_owned(), edge_cluster.clone());
+    Ok(edge_cluster)
 }
