@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::error::Error;
 use crate::moref::Moref;
-use crate::objects::{escape_name, unescape_name};
+use crate::objects::{path_name, unescape_name};
 use crate::session::Session;
 use crate::spec::filter;
 use crate::updates::{ObjectUpdate, retrieve};
@@ -22,7 +22,7 @@ impl Place {
     /// The path as uploads want it (`dcPath`), given the name it has now.
     pub fn path(&self, name: &str) -> String {
         let names = self.folders.iter().map(String::as_str).chain([name]);
-        names.map(|name| format!("/{}", escape_name(name))).collect()
+        names.flat_map(|name| ["/".to_owned(), path_name(name)]).collect()
     }
 }
 

@@ -243,3 +243,7 @@ impl Error {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

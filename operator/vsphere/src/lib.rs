@@ -19,6 +19,8 @@ mod session;
 mod soap;
 mod spec;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod updates;
 mod xml;
 

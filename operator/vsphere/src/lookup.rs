@@ -157,3 +157,7 @@ fn fits<T>(found: &Result<T, Lookup>) -> usize {
         Err(Lookup::Ambiguous(many)) => *many,
     }
 }
+
+#[cfg(test)]
+#[path = "lookup_tests.rs"]
+mod tests;

@@ -244,3 +244,7 @@ impl ServiceContent {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -156,8 +156,12 @@ impl Hub {
             (add, std::mem::take(&mut table.spent))
         };
         let call = Call::write("ModifyListView", view, |w| {
-            add.iter().for_each(|task| w.moref("add", task));
-            remove.iter().for_each(|task| w.moref("remove", task));
+            for task in &add {
+                w.moref("add", task);
+            }
+            for task in &remove {
+                w.moref("remove", task);
+            }
         });
         let response = session.call_in(login, &call, Patience::Call).await?;
         // What could not be resolved ended long ago, or vCenter forgot it in a restart.

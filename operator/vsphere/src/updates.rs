@@ -158,7 +158,11 @@ pub(crate) async fn retrieve(
         }
         let Some(token) = token else { return Ok(objects) };
         call = Call::read("ContinueRetrievePropertiesEx", collector, |w| {
-            w.value("token", token)
+            w.value("token", token);
         });
     }
 }
+
+#[cfg(test)]
+#[path = "updates_tests.rs"]
+mod tests;

@@ -70,7 +70,7 @@ impl Engine {
             w.moref("datacenter", &self.inner.place.moref);
         });
         match self.run(&call).await {
-            Ok(_) | Err(Error::FileNotFound { .. }) => Ok(()),
+            Ok(()) | Err(Error::FileNotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -201,7 +201,7 @@ impl Engine {
     /// that is on, or any other.
     pub async fn destroy(&self, object: &Moref) -> Result<(), Error> {
         match self.run(&Call::write("Destroy_Task", object, |_| {})).await {
-            Ok(_) | Err(Error::ManagedObjectNotFound { .. }) => {}
+            Ok(()) | Err(Error::ManagedObjectNotFound { .. }) => {}
             Err(error) => return Err(error),
         }
         self.settle(object, |inventory| inventory.entity(object).is_none())

@@ -43,7 +43,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let version = Some(config_version);
         let call = Call::write("ReconfigureDVPortgroup_Task", group, |w| {
-            spec.write(w, "spec", version)
+            spec.write(w, "spec", version);
         });
         self.run(&call).await?;
         self.settle(group, |inventory| {

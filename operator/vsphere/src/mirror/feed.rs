@@ -179,7 +179,7 @@ impl Feed {
             });
             let Some(set) = answer else { continue };
             once = set.truncated;
-            version = set.version.clone();
+            version.clone_from(&set.version);
             self.take(bound, set);
         }
     }
@@ -250,3 +250,7 @@ fn is_unknown_version(error: &Error) -> bool {
 fn jitter(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..1.0))
 }
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

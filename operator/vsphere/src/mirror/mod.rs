@@ -14,7 +14,7 @@ use crate::moref::Moref;
 use crate::session::Session;
 use crate::spec::filter;
 use crate::updates::{ObjectUpdate, retrieve};
-use state::State;
+use state::{Read, State};
 
 /// Change notices that a slow reader may lag behind; beyond that it must look at everything.
 const NOTICES: usize = 1024;
@@ -83,13 +83,16 @@ impl Mirror {
             ticket = state.begin_read(moref);
             Vec::new()
         });
-        let read = match retrieve(session, |w| filter::one(w, moref)).await {
-            Ok(objects) => Ok(objects.into_iter().next()),
-            Err(Error::ManagedObjectNotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
+        let (read, result) = match retrieve(session, |w| filter::one(w, moref)).await {
+            Ok(objects) => (
+                objects.into_iter().next().map_or(Read::Missing, Read::Found),
+                Ok(()),
+            ),
+            Err(Error::ManagedObjectNotFound { .. }) => (Read::Missing, Ok(())),
+            Err(error) => (Read::Failed, Err(error)),
         };
-        self.change(|state| state.end_read(ticket, read.as_ref().ok().cloned()));
-        read.map(|_| ())
+        self.change(|state| state.end_read(ticket, read));
+        result
     }
 
     /// The key of the custom attribute that marks what is ours, if it is defined.

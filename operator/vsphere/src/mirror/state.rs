@@ -8,6 +8,17 @@ use crate::objects::Mirrored;
 use crate::updates::{Kind, ObjectUpdate};
 use crate::xml::Node;
 
+/// What a single read brought.
+#[derive(Clone, Debug)]
+pub(super) enum Read {
+    /// The object.
+    Found(ObjectUpdate),
+    /// It does not exist.
+    Missing,
+    /// Nothing is known.
+    Failed,
+}
+
 /// The inventory, and what it takes to keep it.
 pub(super) struct State {
     inventory: Inventory,
@@ -65,21 +76,17 @@ impl State {
         self.next_read
     }
 
-    /// Takes over what was read, unless a newer update came in between. `Some(None)` says that the
-    /// object does not exist, `None` that the read failed.
-    pub fn end_read(&mut self, ticket: u64, read: Option<Option<ObjectUpdate>>) -> Vec<Moref> {
-        let Some((moref, overtaken)) = self.reads.remove(&ticket) else {
-            return Vec::new();
-        };
-        let Some(read) = read.filter(|_| !overtaken) else {
-            return Vec::new();
-        };
-        let update = read.unwrap_or_else(|| ObjectUpdate {
-            kind: Kind::Leave,
-            moref,
-            changes: Vec::new(),
-        });
-        self.absorb(update)
+    /// Takes over what was read, unless a newer update came in between.
+    pub fn end_read(&mut self, ticket: u64, read: Read) -> Vec<Moref> {
+        match (self.reads.remove(&ticket), read) {
+            (None | Some((_, true)), _) | (_, Read::Failed) => Vec::new(),
+            (Some(_), Read::Found(update)) => self.absorb(update),
+            (Some((moref, false)), Read::Missing) => self.absorb(ObjectUpdate {
+                kind: Kind::Leave,
+                moref,
+                changes: Vec::new(),
+            }),
+        }
     }
 
     /// A definition of our attribute was found: derives all marks from it.
@@ -210,3 +217,7 @@ fn remark<T: Mirrored>(objects: &mut HashMap<Moref, T>, key: Option<i32>) -> Vec
     }
     changed
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -76,6 +76,11 @@ pub(crate) fn escape_name(name: &str) -> String {
     wire
 }
 
+/// The form in which a name stands in an inventory path, and in which vCenter keeps it.
+pub(crate) fn path_name(name: &str) -> String {
+    name.replace('%', "%25").replace('/', "%2f").replace('\\', "%5c")
+}
+
 fn name_from(value: Option<&Node>) -> String {
     value.map(|node| unescape_name(&node.text)).unwrap_or_default()
 }
@@ -127,7 +132,10 @@ macro_rules! entity {
 pub(crate) use entity;
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod names {
     use proptest::prelude::*;
 
     use super::*;

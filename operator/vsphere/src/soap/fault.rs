@@ -145,3 +145,7 @@ fn invalid(p: &Node, property: &str, fault: Fault) -> Error {
         message: fault.message,
     }
 }
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod tests;

@@ -8,3 +8,6 @@ mod vm;
 pub use pool::{Allocation, PoolConfig, Shares};
 pub use portgroup::{Binding, PortGroupSpec};
 pub use vm::{Device, DeviceChange, DeviceOp, NicBacking, VmSpec};
+
+#[cfg(test)]
+mod golden_tests;

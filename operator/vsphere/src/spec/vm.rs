@@ -181,7 +181,7 @@ impl Device {
                 w.value("key", key);
                 backing.write(w);
                 w.typed("slotInfo", "VirtualDevicePciBusSlotInfo", |w| {
-                    w.value("pciSlotNumber", slot)
+                    w.value("pciSlotNumber", slot);
                 });
             }),
             Self::CdromIso {
@@ -192,7 +192,7 @@ impl Device {
             } => w.typed("device", "VirtualCdrom", |w| {
                 w.value("key", key);
                 w.typed("backing", "VirtualCdromIsoBackingInfo", |w| {
-                    w.value("fileName", path)
+                    w.value("fileName", path);
                 });
                 connectable(w, true);
                 w.value("controllerKey", controller_key);
@@ -210,7 +210,7 @@ impl Device {
             } => w.typed("device", "VirtualSerialPort", |w| {
                 w.value("key", key);
                 w.typed("backing", "VirtualSerialPortFileBackingInfo", |w| {
-                    w.value("fileName", path)
+                    w.value("fileName", path);
                 });
                 connectable(w, false);
                 w.value("controllerKey", controller_key);
@@ -253,7 +253,7 @@ impl NicBacking {
             }
             Self::Standard { name } => {
                 w.typed("backing", "VirtualEthernetCardNetworkBackingInfo", |w| {
-                    w.value("deviceName", name)
+                    w.value("deviceName", name);
                 });
             }
         }

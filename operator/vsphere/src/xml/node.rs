@@ -175,3 +175,7 @@ fn predefined(entity: &str) -> Option<char> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

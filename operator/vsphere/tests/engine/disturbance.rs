@@ -20,7 +20,7 @@ async fn a_call_in_a_lost_session_is_sent_again_in_a_new_one() {
     );
     let (one, two) = (one.unwrap(), two.unwrap());
     engine.read(|inventory| {
-        assert!(inventory.folders.contains_key(&one) && inventory.folders.contains_key(&two))
+        assert!(inventory.folders.contains_key(&one) && inventory.folders.contains_key(&two));
     });
     // The feed lives on in the new session.
     lab.edit(json!({"what": "rename", "type": "Folder", "name": "one", "to": "renamed"}))
@@ -74,8 +74,7 @@ async fn a_task_that_runs_while_the_session_is_lost_is_awaited_to_its_end() {
     let Some(lab) = Lab::start().await else { return };
     let engine = lab.engine().await;
     let (folder, pool) = (vm_folder(&engine), pool(&engine));
-    lab.fault("CreateVM_Task", json!({"action": "task-delay", "delay": 1500}))
-        .await;
+    lab.control("/tune", json!({"task_ms": 1000})).await;
     lab.fault("ModifyListView", json!({"action": "expire-session"}))
         .await;
     let vm = engine
@@ -149,25 +148,27 @@ async fn an_unavailable_vcenter_is_told_until_it_is_back() {
     let engine = lab.engine().await;
     let mut health = engine.health();
     assert_eq!(*health.borrow_and_update(), Health::Connected);
-    lab.control(
-        "/faults",
-        json!({"match": {"method": "WaitForUpdatesEx"}, "times": 1, "action": "status", "status": 503}),
-    )
-    .await;
+    let unavailable = json!({
+        "match": {"method": "WaitForUpdatesEx"}, "times": 1000, "action": "status", "status": 503
+    });
+    lab.control("/faults", unavailable).await;
     // Any change lets the wait return, so that the next one meets the fault.
-    engine
-        .create_pool(&pool(&engine), "vch1", &PoolConfig::default())
-        .await
-        .unwrap();
-    let degraded = health
-        .wait_for(|health| *health != Health::Connected)
-        .await
-        .unwrap()
-        .clone();
+    let parent = pool(&engine);
+    let pool = engine.create_pool(&parent, "vch1", &PoolConfig::default()).await;
+    let pool = pool.unwrap();
+    let degraded = health.wait_for(|health| *health != Health::Connected).await;
+    let degraded = degraded.unwrap().clone();
     assert!(
         matches!(&degraded, Health::Degraded(sentence, Degradation::Unreachable) if sentence.contains("503")),
         "{degraded:?}"
     );
+    // Calls still work, and their effects are read where the feed does not bring them.
+    engine.update_pool(&pool, Some("vch2"), None).await.unwrap();
+    assert_eq!(
+        engine.read(|inventory| inventory.pools[&pool].name.clone()),
+        "vch2"
+    );
+    lab.end_faults().await;
     health
         .wait_for(|health| *health == Health::Connected)
         .await

@@ -162,6 +162,15 @@ impl Lab {
         self.control("/faults", fault).await;
     }
 
+    /// Lets everything work again.
+    pub async fn end_faults(&self) {
+        self.http
+            .delete(format!("{}/faults", self.control))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// The methods called so far, in order, without the waits.
     pub async fn calls(&self) -> Vec<String> {
         let response = self

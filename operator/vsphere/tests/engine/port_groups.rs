@@ -114,7 +114,7 @@ async fn a_port_group_in_use_stays_until_the_last_vm_has_gone() {
         let nic = &inventory.vms[&vm].nics[0];
         assert_eq!(nic.backing.as_ref(), Some(&backing));
         assert_eq!(nic.slot, Some(1184));
-        assert_eq!(inventory.vms[&vm].networks, [group.clone()]);
+        assert_eq!(inventory.vms[&vm].networks, std::slice::from_ref(&group));
     });
 
     let error = engine.destroy(&group).await.unwrap_err();

@@ -1,0 +1,229 @@
+//! Faults of calls and of tasks, and what they mean.
+
+use super::*;
+use crate::error::Class;
+use crate::moref::Moref;
+
+#[expect(clippy::too_many_lines, reason = "a table with a row for each fault")]
+fn properties() -> Vec<(&'static str, &'static str, Error)> {
+    let object = || Some(Moref::new("Folder", "group-v3"));
+    let obj = r#"type="Folder">group-v3<"#;
+    let owned = |text: &str| text.to_owned();
+    let fault = |kind: &str| Fault {
+        kind: kind.to_owned(),
+        message: "Why not".to_owned(),
+    };
+    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+    vec![
+        ("InvalidLogin", "", Error::InvalidLogin),
+        (
+            "NotAuthenticated",
+            leak(format!(
+                "<object {obj}/object><privilegeId>System.View</privilegeId>"
+            )),
+            Error::NotAuthenticated,
+        ),
+        (
+            "NoPermission",
+            leak(format!(
+                "<object {obj}/object><privilegeId>Folder.Create</privilegeId>"
+            )),
+            Error::NoPermission {
+                privilege: Some(owned("Folder.Create")),
+                object: object(),
+            },
+        ),
+        (
+            "NoPermission",
+            leak(format!(
+                "<missingPrivileges><entity {obj}/entity><privilegeIds>A.B</privilegeIds><privilegeIds>C.D\
+                 </privilegeIds></missingPrivileges>"
+            )),
+            Error::NoPermission {
+                privilege: Some(owned("A.B")),
+                object: object(),
+            },
+        ),
+        (
+            "DuplicateName",
+            leak(format!("<name>a%2fb</name><object {obj}/object>")),
+            Error::DuplicateName {
+                name: owned("a/b"),
+                object: object(),
+            },
+        ),
+        ("ConcurrentAccess", "", Error::ConcurrentAccess),
+        (
+            "ResourceInUse",
+            "<type>X</type><name>bridge</name>",
+            Error::ResourceInUse {
+                name: Some(owned("bridge")),
+            },
+        ),
+        (
+            "ManagedObjectNotFound",
+            leak(format!("<obj {obj}/obj>")),
+            Error::ManagedObjectNotFound { object: object() },
+        ),
+        (
+            "InvalidPowerState",
+            "<requestedState>poweredOff</requestedState><existingState>poweredOn</existingState>",
+            Error::InvalidPowerState {
+                existing: Some(PowerState::On),
+            },
+        ),
+        (
+            "InvalidState",
+            "",
+            Error::InvalidState {
+                message: owned("Why not"),
+            },
+        ),
+        (
+            "FileNotFound",
+            "<file>[ds] x</file>",
+            Error::FileNotFound {
+                path: owned("[ds] x"),
+            },
+        ),
+        (
+            "FileAlreadyExists",
+            "<file>[ds] x</file>",
+            Error::FileAlreadyExists {
+                path: owned("[ds] x"),
+            },
+        ),
+        (
+            "InvalidArgument",
+            "<invalidProperty>spec.name</invalidProperty>",
+            Error::InvalidArgument {
+                property: owned("spec.name"),
+                message: owned("Why not"),
+            },
+        ),
+        (
+            "InvalidName",
+            "<name>x</name>",
+            Error::InvalidArgument {
+                property: owned("x"),
+                message: owned("Why not"),
+            },
+        ),
+        (
+            "InvalidDatastorePath",
+            "<datastorePath>[x</datastorePath>",
+            Error::InvalidArgument {
+                property: owned("[x"),
+                message: owned("Why not"),
+            },
+        ),
+        (
+            "TaskInProgress",
+            "<task type=\"Task\">t</task>",
+            Error::Busy {
+                fault: fault("TaskInProgress"),
+            },
+        ),
+        (
+            "VAppTaskInProgress",
+            "",
+            Error::Busy {
+                fault: fault("VAppTaskInProgress"),
+            },
+        ),
+        (
+            "HostCommunication",
+            "",
+            Error::Busy {
+                fault: fault("HostCommunication"),
+            },
+        ),
+        (
+            "HostNotConnected",
+            "",
+            Error::Busy {
+                fault: fault("HostNotConnected"),
+            },
+        ),
+        (
+            "NetworkDisruptedAndConfigRolledBack",
+            "",
+            Error::Busy {
+                fault: fault("NetworkDisruptedAndConfigRolledBack"),
+            },
+        ),
+        (
+            "FailToLockFaultToleranceVMs",
+            "",
+            Error::Busy {
+                fault: fault("FailToLockFaultToleranceVMs"),
+            },
+        ),
+    ]
+}
+
+fn call_fault(kind: &str, inner: &str) -> Node {
+    Node::parse(&format!(
+        "<Fault xmlns:i='http://www.w3.org/2001/XMLSchema-instance'><faultcode>ServerFaultCode</faultcode>\
+         <faultstring>Why not.</faultstring><detail><{kind}Fault xmlns='urn:vim25' i:type='{kind}'>{inner}\
+         </{kind}Fault></detail></Fault>"
+    ))
+    .unwrap()
+}
+
+fn task_fault(kind: &str, inner: &str) -> Node {
+    Node::parse(&format!(
+        "<val xmlns:i='http://www.w3.org/2001/XMLSchema-instance'><fault i:type='{kind}'>{inner}</fault>\
+         <localizedMessage>Why not.</localizedMessage></val>"
+    ))
+    .unwrap()
+}
+
+#[test]
+fn a_fault_means_the_same_from_a_call_and_from_a_task() {
+    for (kind, inner, error) in properties() {
+        let call = Detail::from_call(&call_fault(kind, inner)).into_error(Origin::Call("X"));
+        assert_eq!(call, error, "{kind} {inner}");
+        let task = Detail::from_localized(&task_fault(kind, inner)).into_error(Origin::Task);
+        assert_eq!(task, error, "{kind} {inner}");
+    }
+}
+
+#[test]
+fn other_faults_keep_their_kind_and_words() {
+    let fault = Fault {
+        kind: "InsufficientResourcesFault".to_owned(),
+        message: "Why not".to_owned(),
+    };
+    let call = Detail::from_call(&call_fault("InsufficientResourcesFault", "")).into_error(Origin::Call("X"));
+    assert_eq!(
+        call,
+        Error::Refused {
+            method: "X".to_owned(),
+            fault: fault.clone()
+        }
+    );
+    assert_eq!(
+        call.to_string(),
+        "vCenter refused the call X with InsufficientResourcesFault (Why not)."
+    );
+    let task = Detail::from_localized(&task_fault("InsufficientResourcesFault", "")).into_error(Origin::Task);
+    assert_eq!(task, Error::TaskFailed { fault });
+}
+
+#[test]
+fn faults_without_a_type_or_detail_are_faults_still() {
+    let untyped = Node::parse("<Fault><detail><InvalidLoginFault/></detail></Fault>").unwrap();
+    assert_eq!(
+        Detail::from_call(&untyped).into_error(Origin::Call("X")),
+        Error::InvalidLogin
+    );
+    let bare = Node::parse("<Fault><faultstring>Out of memory</faultstring></Fault>").unwrap();
+    let error = Detail::from_call(&bare).into_error(Origin::Call("X"));
+    assert_eq!(
+        error.to_string(),
+        "vCenter refused the call X with UnknownFault (Out of memory)."
+    );
+    let nothing = Detail::from_localized(&Node::default()).into_error(Origin::Task);
+    assert_eq!(nothing.class(), Class::Transient);
+}
