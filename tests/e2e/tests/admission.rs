@@ -205,7 +205,7 @@ fn breach(demand: &Demand, valid: &Value) -> Option<(Value, String)> {
             let items: Vec<Value> = (0..=*count)
                 .map(|number| distinct(item, key.as_deref(), number))
                 .collect();
-            (json!(items), format!("must have at most {count} items"))
+            (json!(items), format!("must have at most {count} item"))
         }
         Demand::Cel(_) => return None,
     })
