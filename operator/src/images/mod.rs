@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::Stream;
@@ -116,12 +117,18 @@ pub struct Incoming {
     pub body: std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, io::Error>> + Send>>,
 }
 
-type Lock = Arc<tokio::sync::Mutex<()>>;
+/// Who brings an image, and how often it was brought: an unchanged number means that what was listed before
+/// is still all there is.
+#[derive(Default)]
+struct Turn {
+    alone: tokio::sync::Mutex<()>,
+    brought: AtomicU64,
+}
 
 /// Images on their way, per connection: each is brought by one, while others wait for it.
 #[derive(Default)]
 pub struct Images {
-    locks: Mutex<HashMap<(String, String), Lock>>,
+    turns: Mutex<HashMap<(String, String), Arc<Turn>>>,
 }
 
 impl Images {
@@ -142,41 +149,42 @@ impl Images {
             folder,
             version: &release.version,
         };
-        let there = target.store.list(folder).await.map_err(ImageError::from)?;
-        let appliance = self
-            .one(&target, Purpose::Appliance, &release.appliance, &there)
-            .await?;
-        let bootstrap = self
-            .one(&target, Purpose::Bootstrap, &release.bootstrap, &there)
-            .await?;
-        Ok(BootImages { appliance, bootstrap })
+        let appliance = self.turn(&folder.datastore, &release.appliance.sha256);
+        let bootstrap = self.turn(&folder.datastore, &release.bootstrap.sha256);
+        let (first, second) = (appliance.count(), bootstrap.count());
+        let there = store.list(folder).await.map_err(ImageError::from)?;
+        Ok(BootImages {
+            appliance: target
+                .one(
+                    Purpose::Appliance,
+                    &release.appliance,
+                    &appliance,
+                    (first, &there),
+                )
+                .await?,
+            bootstrap: target
+                .one(
+                    Purpose::Bootstrap,
+                    &release.bootstrap,
+                    &bootstrap,
+                    (second, &there),
+                )
+                .await?,
+        })
     }
 
-    async fn one<S: Store>(
-        &self,
-        target: &Target<'_, S>,
-        purpose: Purpose,
-        source: &ImageSource,
-        there: &[vsphere::FileInfo],
-    ) -> Result<StoredImage, ApplyError> {
-        if let Some(found) = target.find(purpose, source, there)? {
-            return Ok(found);
-        }
-        let lock = self.lock(&target.folder.datastore, &source.sha256);
-        let _alone = lock.lock().await;
-        let there = target.store.list(target.folder).await.map_err(ImageError::from)?;
-        if let Some(found) = target.find(purpose, source, &there)? {
-            return Ok(found);
-        }
-        target.fetch(purpose, source, &there).await
-    }
-
-    fn lock(&self, datastore: &str, sha256: &str) -> Lock {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks
+    fn turn(&self, datastore: &str, sha256: &str) -> Arc<Turn> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns
             .entry((datastore.to_owned(), sha256.to_owned()))
             .or_default()
             .clone()
+    }
+}
+
+impl Turn {
+    fn count(&self) -> u64 {
+        self.brought.load(Ordering::SeqCst)
     }
 }
 
@@ -231,6 +239,31 @@ struct Target<'a, S> {
 }
 
 impl<S: Store> Target<'_, S> {
+    /// The image: as it was listed when `turn` had that count, or as somebody brought it since, or brought
+    /// now.
+    async fn one(
+        &self,
+        purpose: Purpose,
+        source: &ImageSource,
+        turn: &Turn,
+        (count, there): (u64, &[vsphere::FileInfo]),
+    ) -> Result<StoredImage, ApplyError> {
+        if let Some(found) = self.find(purpose, source, there)? {
+            return Ok(found);
+        }
+        let _alone = turn.alone.lock().await;
+        if turn.count() == count {
+            let brought = self.fetch(purpose, source, there).await;
+            turn.brought.fetch_add(1, Ordering::SeqCst);
+            return brought;
+        }
+        let there = self.store.list(self.folder).await.map_err(ImageError::from)?;
+        match self.find(purpose, source, &there)? {
+            Some(found) => Ok(found),
+            None => self.fetch(purpose, source, &there).await,
+        }
+    }
+
     /// The image, if it is there whole.
     fn find(
         &self,

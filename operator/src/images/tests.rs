@@ -18,6 +18,7 @@ struct Lab {
     served: BTreeMap<String, Vec<u8>>,
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     downloads: AtomicU64,
+    lists: AtomicU64,
     /// The transfer breaks after this many bytes.
     breaks_at: Option<usize>,
 }
@@ -61,6 +62,7 @@ impl Store for Lab {
     }
 
     async fn list(&self, directory: &DatastorePath) -> Result<Vec<FileInfo>, Error> {
+        self.lists.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("{directory}/");
         let info = |(path, content): (&String, &Vec<u8>)| {
             let name = path.strip_prefix(&prefix)?.to_owned();
@@ -197,6 +199,16 @@ async fn many_want_an_image_and_it_is_brought_once() {
         ..release
     };
     assert_eq!(recall(&paths[0], &paths[1], &newer), None);
+}
+
+#[tokio::test]
+async fn one_look_is_enough_for_who_is_alone() {
+    let (lab, release) = lab();
+    let images = Images::default();
+    bring(&images, &lab, &release).await.unwrap();
+    assert_eq!(lab.lists.load(Ordering::Relaxed), 1);
+    bring(&images, &lab, &release).await.unwrap();
+    assert_eq!(lab.lists.load(Ordering::Relaxed), 2, "files can go, so each asks");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use vic_crds::{VirtualContainerHost, VirtualContainerHostStatus};
 use vsphere::{DatastorePath, Inventory, Moref, Vm};
 
 use super::removal::Removal;
-use super::status::DIRECTORY_PIN;
+use super::status::{DIRECTORY_PIN, FORMER_PIN, SEPARATOR};
 use crate::controllers::common::pinned;
 use crate::endpoint::hardware;
 use crate::failure::{ApplyError, Failure};
@@ -147,26 +147,35 @@ pub(super) async fn remove_volumes(
     Ok(())
 }
 
-/// What is left in the endpoint VM's directory, such as the log of its serial port.
-pub(super) async fn remove_directory(
+/// What is left in the endpoint VM's directory, such as the log of its serial port, and in those of the VMs
+/// that it replaced.
+pub(super) async fn remove_directories(
     removal: &Removal<'_>,
     vm: Option<&Vm>,
     details: &VirtualContainerHostStatus,
 ) -> Result<(), Failure> {
-    let pin = pinned(details.resolved.as_ref(), DIRECTORY_PIN).and_then(|text| text.parse().ok());
-    let Some(directory) = vm.and_then(hardware::directory).or(pin) else {
-        return Ok(());
-    };
-    let used = removal.engine.read(|inventory| {
-        used_by_others(inventory, vm.map(|vm| &vm.moref))
-            .iter()
-            .any(|other| touch(other, &directory))
-    });
-    if used {
-        Ok(())
-    } else {
-        delete(removal, &directory).await
+    let mut directories = remembered(details);
+    directories.extend(vm.and_then(hardware::directory));
+    directories.sort();
+    directories.dedup();
+    let own = vm.map(|vm| &vm.moref);
+    let others = removal.engine.read(|inventory| used_by_others(inventory, own));
+    for directory in directories {
+        if !others.iter().any(|other| touch(other, &directory)) {
+            delete(removal, &directory).await?;
+        }
     }
+    Ok(())
+}
+
+/// The directories that a status remembers.
+fn remembered(details: &VirtualContainerHostStatus) -> Vec<DatastorePath> {
+    let pins =
+        [DIRECTORY_PIN, FORMER_PIN].map(|pin| pinned(details.resolved.as_ref(), pin).unwrap_or_default());
+    pins.iter()
+        .flat_map(|texts| texts.split(SEPARATOR))
+        .filter_map(|text| text.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]

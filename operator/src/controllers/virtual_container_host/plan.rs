@@ -464,4 +464,4 @@ pub(super) fn own_keys(wanted: &Wanted, bundle: &Bundle) -> Map {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

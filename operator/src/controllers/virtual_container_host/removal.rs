@@ -167,7 +167,7 @@ impl Removal<'_> {
         if let Some(vm) = &vm {
             containers::destroy(self, vm).await?;
         }
-        datastore::remove_directory(self, vm.as_ref(), details).await
+        datastore::remove_directories(self, vm.as_ref(), details).await
     }
 
     async fn folder(&self) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use super::plan::recall;
 use super::validate::Wanted;
 use crate::certificates::Bundle;
 use crate::conditions::{ConditionType, Summary, Truth};
-use crate::controllers::common::pin;
+use crate::controllers::common::{pin, pinned};
 use crate::docker::{DockerEndpoint, DockerTls, dialled_name, socket};
 use crate::endpoint::hardware;
 use crate::failure::{ApplyError, Failure};
@@ -23,6 +23,11 @@ use crate::trust::Identity;
 
 /// The pin under which the endpoint VM's directory is remembered, for the day when the VM is gone.
 pub(super) const DIRECTORY_PIN: &str = "vmDirectory";
+/// The pin under which directories of endpoint VMs that this one replaced are remembered: container images
+/// in them may still be in use, so they go with the VCH.
+pub(super) const FORMER_PIN: &str = "formerVmDirectories";
+/// What separates them; no datastore path has it.
+pub(super) const SEPARATOR: char = '|';
 /// Port of the administration portal.
 const ADMIN_PORT: u16 = 2378;
 /// The processes that an endpoint VM runs.
@@ -85,7 +90,7 @@ pub(super) fn up(
         return Err(booting("is being made"));
     };
     if let Some(directory) = hardware::directory(vm) {
-        pin(&mut details.resolved, DIRECTORY_PIN, &directory.to_string());
+        pin_directory(&directory.to_string(), details);
     }
     let tls = wanted.tls.mode != TlsMode::Disabled;
     let expires = bundle.filter(|_| tls).and_then(Bundle::server_expires);
@@ -119,6 +124,22 @@ pub(super) fn up(
     describe(&observed, up, tls, details);
     details.components = components;
     Ok(up)
+}
+
+/// Remembers where the endpoint VM lies, and where the ones before it lay.
+fn pin_directory(directory: &str, details: &mut VirtualContainerHostStatus) {
+    let known = pinned(details.resolved.as_ref(), DIRECTORY_PIN).map(str::to_owned);
+    if let Some(known) = known.filter(|known| known != directory) {
+        let former = pinned(details.resolved.as_ref(), FORMER_PIN).unwrap_or_default();
+        let mut all: Vec<&str> = former
+            .split(SEPARATOR)
+            .filter(|text| !text.is_empty() && *text != directory)
+            .collect();
+        all.push(&known);
+        let all = all.join(&SEPARATOR.to_string());
+        pin(&mut details.resolved, FORMER_PIN, &all);
+    }
+    pin(&mut details.resolved, DIRECTORY_PIN, directory);
 }
 
 /// What the guest says of itself.
@@ -206,3 +227,6 @@ fn concluded(wanted: &Wanted, (truth, reason): (Truth, &'static str)) -> Summary
         ..Summary::ready("Ready", format!("{} is up.", wanted.endpoint.name))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use crate::images::{ImageSource, ReleaseImages};
 
 const PARENT: (&str, &str) = ("ResourcePool", "resgroup-14");
 
-fn wanted() -> Wanted {
+pub(in super::super) fn wanted() -> Wanted {
     let source = |letter: &str| ImageSource {
         url: "http://x".to_owned(),
         sha256: letter.repeat(64),
@@ -76,7 +76,7 @@ fn boot(wanted: &Wanted) -> BootImages {
     }
 }
 
-fn bundle(wanted: &Wanted) -> Bundle {
+pub(in super::super) fn bundle(wanted: &Wanted) -> Bundle {
     Bundle::make(&wanted.tls.certificates, SystemTime::now()).unwrap()
 }
 
@@ -90,7 +90,7 @@ fn place(kind: &str, id: &str) -> Place {
 }
 
 /// Everything as it should be, powered on and up.
-fn whole(wanted: &Wanted, bundle: &Bundle) -> State {
+pub(in super::super) fn whole(wanted: &Wanted, bundle: &Bundle) -> State {
     let boot = boot(wanted);
     let pool = Place {
         parent: Some(wanted.pool_parent.clone()),
