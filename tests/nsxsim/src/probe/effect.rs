@@ -22,8 +22,8 @@ impl<'a> InEffect<'a> {
 }
 
 /// All objects of a type that are in effect, by path.
-pub fn all<'a>(world: &'a World, kind: &'a str) -> impl Iterator<Item = InEffect<'a>> {
-    let objects = world.store.all().filter(move |o| o.kind == kind);
+pub fn all<'a>(world: &'a World, kind: &str) -> impl Iterator<Item = InEffect<'a>> + use<'a> {
+    let objects = world.store.any_of_kind(kind);
     objects.filter_map(|o| {
         o.realization
             .effective

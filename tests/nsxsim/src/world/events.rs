@@ -14,6 +14,9 @@ use crate::paths::{glob, parent_of};
 /// Alarm code of a realization whose provider is missing: peers retry on it.
 const PROVIDER_NOT_READY: i64 = 500_042;
 
+/// Overlay ids that the system hands out start above this.
+const FIRST_OVERLAY_ID: u64 = 65_536;
+
 impl World {
     /// Lets everything happen that is due.
     pub fn advance(&mut self, now: u64) {
@@ -130,6 +133,14 @@ impl World {
             .live(path)
             .and_then(|o| o.realization.effective.clone());
         if altered && kind == "Segment" && was != is {
+            let highest = self
+                .overlay_ids
+                .values()
+                .max()
+                .copied()
+                .unwrap_or(FIRST_OVERLAY_ID);
+            let next = highest.saturating_add(1);
+            self.overlay_ids.entry(path.to_owned()).or_insert(next);
             self.switches = self.switches.saturating_add(1);
         }
     }
@@ -173,6 +184,7 @@ impl World {
         }
         let was_switch = object.kind == "Segment" && object.realization.effective.is_some();
         self.store.remove(path);
+        self.overlay_ids.remove(path);
         if was_switch {
             self.switches = self.switches.saturating_add(1);
         }
@@ -202,7 +214,7 @@ impl World {
 
     /// Realized segments, as the hypervisors' switches see them.
     pub fn switch_list(&self) -> Vec<Value> {
-        let realized = self.store.all().filter(|o| o.kind == "Segment");
+        let realized = self.store.any_of_kind("Segment");
         realized
             .filter_map(|o| {
                 let body = o.realization.effective.as_ref()?;
@@ -211,6 +223,11 @@ impl World {
                     .store
                     .any(zone)
                     .is_some_and(|z| crate::rules::is_vlan_zone(z));
+                let assigned = self.overlay_ids.get(&o.path).filter(|_| !is_vlan);
+                let overlay = body
+                    .get("overlay_id")
+                    .cloned()
+                    .or(assigned.map(|id| serde_json::json!(id)));
                 Some(serde_json::json!({
                     "path": o.path,
                     "display_name": body.get("display_name"),
@@ -218,7 +235,7 @@ impl World {
                     "unique_id": body.get("unique_id"),
                     "transport_zone_path": zone,
                     "kind": if is_vlan { "VLAN" } else { "OVERLAY" },
-                    "overlay_id": body.get("overlay_id"),
+                    "overlay_id": overlay,
                     "vlan_ids": body.get("vlan_ids"),
                 }))
             })

@@ -17,6 +17,8 @@ pub mod tuning;
 pub mod verdict;
 pub mod write;
 
+use std::collections::BTreeMap;
+
 use crate::schema::Schema;
 use index::Index;
 use inventory::Inventory;
@@ -40,6 +42,8 @@ pub struct World {
     pub queue: Queue,
     /// Number of the last change to the set of realized segments.
     pub switches: u64,
+    /// Overlay ids that the system gave to realized segments that name none, by path.
+    pub overlay_ids: BTreeMap<String, u64>,
     /// Number of the last write.
     pub generation: u64,
     /// This cluster's id.
@@ -71,6 +75,7 @@ impl World {
             index: Index::default(),
             queue: Queue::default(),
             switches: 1,
+            overlay_ids: BTreeMap::new(),
             generation: 0,
             cluster_id: new_uuid(),
             started: now,
@@ -97,13 +102,4 @@ pub fn new_uuid() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn uuids_are_of_version_four() {
-        let uuid = super::new_uuid();
-        assert_eq!(uuid.len(), 36);
-        assert_eq!(uuid.as_bytes()[14], b'4');
-        assert!(b"89ab".contains(&uuid.as_bytes()[19]));
-        assert_ne!(uuid, super::new_uuid());
-    }
-}
+mod tests;

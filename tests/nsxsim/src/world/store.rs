@@ -13,6 +13,8 @@ pub struct Store {
     objects: BTreeMap<String, Arc<Object>>,
     /// Paths by the path they hang below.
     children: HashMap<String, BTreeSet<String>>,
+    /// Paths by type, deleted objects included.
+    kinds: HashMap<String, BTreeSet<String>>,
     /// Paths of the objects that name a path.
     referrers: HashMap<String, BTreeSet<String>>,
     /// States at the last [`Store::begin`] of what changed since.
@@ -80,11 +82,18 @@ impl Store {
         self.objects.values()
     }
 
-    /// Live objects of one type.
-    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
-        self.objects
-            .values()
-            .filter(move |o| o.kind == kind && !o.deleted)
+    /// Live objects of one type, by path.
+    pub fn of_kind<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        self.any_of_kind(kind).filter(|o| !o.deleted)
+    }
+
+    /// Objects of one type, deleted ones included, by path.
+    pub fn any_of_kind<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        self.kinds
+            .get(kind)
+            .into_iter()
+            .flatten()
+            .filter_map(|p| self.any(p))
     }
 
     /// Live objects directly below a path, by path.
@@ -141,6 +150,10 @@ impl Store {
             .entry(parent_of(&path).to_owned())
             .or_default()
             .insert(path.clone());
+        self.kinds
+            .entry(object.kind.clone())
+            .or_default()
+            .insert(path.clone());
         for (target, _) in &object.references {
             self.referrers
                 .entry(target.clone())
@@ -156,6 +169,9 @@ impl Store {
         };
         if let Some(siblings) = self.children.get_mut(parent_of(path)) {
             siblings.remove(path);
+        }
+        if let Some(alike) = self.kinds.get_mut(&object.kind) {
+            alike.remove(path);
         }
         for (target, _) in &object.references {
             if let Some(set) = self.referrers.get_mut(target) {
