@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -35,18 +35,24 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes the Lease `name`, if nobody else holds it, and renews it from then on.
+    /// Takes the Lease `name`, if nobody else holds it, and renews it from then on. The object goes with its owner.
     ///
     /// # Errors
     /// Where it is held by someone else, or the kube-apiserver does not answer.
-    pub async fn acquire(api: Api<LeaseObject>, name: &str, identity: &str) -> Result<Self, LeaseError> {
-        claim(&api, name, identity).await?;
+    pub async fn acquire(
+        api: Api<LeaseObject>,
+        name: &str,
+        identity: &str,
+        owner: OwnerReference,
+    ) -> Result<Self, LeaseError> {
+        claim(&api, name, identity, &owner).await?;
         let renewed = Arc::new(Mutex::new(Instant::now()));
         let stop = CancellationToken::new();
         tokio::spawn(renew(
             api,
             name.to_owned(),
             identity.to_owned(),
+            owner,
             renewed.clone(),
             stop.clone(),
         ));
@@ -71,6 +77,7 @@ async fn renew(
     api: Api<LeaseObject>,
     name: String,
     identity: String,
+    owner: OwnerReference,
     renewed: Arc<Mutex<Instant>>,
     stop: CancellationToken,
 ) {
@@ -78,7 +85,7 @@ async fn renew(
     ticks.tick().await;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let begun = Instant::now();
-        match claim(&api, &name, &identity).await {
+        match claim(&api, &name, &identity, &owner).await {
             Ok(()) => *renewed.lock().unwrap_or_else(PoisonError::into_inner) = begun,
             Err(error) => tracing::warn!(lease = name, %error, "the lease could not be renewed"),
         }
@@ -87,12 +94,18 @@ async fn renew(
 }
 
 /// Creates or renews; optimistic concurrency decides between two who try at once.
-async fn claim(api: &Api<LeaseObject>, name: &str, identity: &str) -> Result<(), LeaseError> {
+async fn claim(
+    api: &Api<LeaseObject>,
+    name: &str,
+    identity: &str,
+    owner: &OwnerReference,
+) -> Result<(), LeaseError> {
     let now = Timestamp::now();
     let Some(mut lease) = api.get_opt(name).await? else {
         let fresh = LeaseObject {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
+                owner_references: Some(vec![owner.clone()]),
                 ..ObjectMeta::default()
             },
             spec: Some(held(identity, now, None)),

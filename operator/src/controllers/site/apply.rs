@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use kube::Api;
+use kube::{Api, Resource};
+use vic_crds::Site;
 
 use super::validate::{Server, Wanted};
 use crate::context::Context;
@@ -18,11 +19,12 @@ const LEAST_NSX: &str = "3.2";
 const MARK_FIELD: &str = "vic-operator";
 
 pub(super) async fn connect(
+    site: &Site,
     wanted: Wanted,
     ctx: &Arc<Context>,
     key: &ObjectKey,
 ) -> Result<Arc<Connected>, Failure> {
-    let lease = lease(ctx, key).await?;
+    let lease = lease(site, ctx, key).await?;
     let vcenter_seen = wanted.vcenter.seen.clone();
     let vsphere = vcenter(wanted.vcenter, wanted.datacenter).await?;
     let nsx = match wanted.nsx {
@@ -48,10 +50,11 @@ pub(super) async fn connect(
     Ok(Arc::new(Connected::new(parts, &ctx.wake)))
 }
 
-async fn lease(ctx: &Context, key: &ObjectKey) -> Result<Lease, ApplyError> {
+async fn lease(site: &Site, ctx: &Context, key: &ObjectKey) -> Result<Lease, ApplyError> {
     let api = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let name = format!("vic-site-{}", key.name);
-    Lease::acquire(api, &name, &ctx.settings.identity)
+    let owner = site.owner_ref(&()).unwrap_or_default();
+    Lease::acquire(api, &name, &ctx.settings.identity, owner)
         .await
         .map_err(|error| match error {
             LeaseError::Held(_) => ApplyError::LeaseHeld(key.name.clone()),

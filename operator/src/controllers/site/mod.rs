@@ -95,7 +95,7 @@ async fn connect(site: &Site, ctx: &Arc<Context>, key: &ObjectKey) -> Result<Arc
                 publish(site, ctx, None);
                 old.disconnect().await;
             }
-            Ok(apply::connect(wanted, ctx, key).await?)
+            Ok(apply::connect(site, wanted, ctx, key).await?)
         }
     }
 }
