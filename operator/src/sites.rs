@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use topology::{Contender, Shared, Sharing};
@@ -182,7 +183,20 @@ pub struct Entry {
 #[derive(Default)]
 pub struct Sites {
     entries: RwLock<HashMap<String, Entry>>,
+    refusals: Mutex<HashMap<String, Refusal>>,
 }
+
+/// Credentials that were refused: knocking again and again would lock the account.
+#[derive(Clone, Debug)]
+struct Refusal {
+    fingerprint: String,
+    sentence: String,
+    pause: Duration,
+    until: Instant,
+}
+
+/// First and longest pause before refused credentials are tried again.
+const REFUSAL_PAUSE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
 
 impl Sites {
     /// A Site, if it is known.
@@ -209,6 +223,31 @@ impl Sites {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(name)
+    }
+
+    /// Notes that these credentials were refused, and with which words.
+    pub fn refused(&self, name: &str, fingerprint: &str, sentence: String) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, longest) = REFUSAL_PAUSE;
+        let again = refusals
+            .get(name)
+            .filter(|known| known.fingerprint == fingerprint);
+        let pause = again.map_or(first, |known| known.pause.saturating_mul(2).min(longest));
+        let refusal = Refusal {
+            fingerprint: fingerprint.to_owned(),
+            sentence,
+            pause,
+            until: Instant::now() + pause,
+        };
+        refusals.insert(name.to_owned(), refusal);
+    }
+
+    /// The words with which these very credentials were refused a short while ago.
+    #[must_use]
+    pub fn refusal(&self, name: &str, fingerprint: &str) -> Option<String> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = refusals.get(name)?;
+        (known.fingerprint == fingerprint && Instant::now() < known.until).then(|| known.sentence.clone())
     }
 
     /// Every connection, for shutting down.
@@ -246,4 +285,23 @@ fn uses_of(observed: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_credentials_rest_and_others_do_not() {
+        let sites = Sites::default();
+        assert_eq!(sites.refusal("poc", "a"), None);
+        sites.refused("poc", "a", "no".to_owned());
+        assert_eq!(sites.refusal("poc", "a").as_deref(), Some("no"));
+        assert_eq!(
+            sites.refusal("poc", "b"),
+            None,
+            "a corrected Secret is tried at once"
+        );
+        assert_eq!(sites.refusal("other", "a"), None);
+    }
 }

@@ -14,7 +14,7 @@ use vic_crds::{Site, SiteStatus};
 
 use crate::conditions::Summary;
 use crate::context::Context;
-use crate::failure::{Failure, PlanError};
+use crate::failure::{ApplyError, Failure, PlanError};
 use crate::kind::{Kind, ObjectKey};
 use crate::runner::{Declared, key_of};
 use crate::sites::{Connected, Entry};
@@ -95,9 +95,33 @@ async fn connect(site: &Site, ctx: &Arc<Context>, key: &ObjectKey) -> Result<Arc
                 publish(site, ctx, None);
                 old.disconnect().await;
             }
-            Ok(apply::connect(site, wanted, ctx, key).await?)
+            make(site, wanted, ctx, key).await
         }
     }
+}
+
+/// Connects, unless these very credentials were refused a short while ago.
+async fn make(
+    site: &Site,
+    wanted: validate::Wanted,
+    ctx: &Arc<Context>,
+    key: &ObjectKey,
+) -> Result<Arc<Connected>, Failure> {
+    let fingerprint = wanted.fingerprint.clone();
+    if let Some(sentence) = ctx.sites.refusal(&key.name, &fingerprint) {
+        return Err(ApplyError::Degraded {
+            reason: "InvalidCredentials",
+            sentence,
+        }
+        .into());
+    }
+    let outcome = apply::connect(site, wanted, ctx, key).await;
+    if let Err(failure) = &outcome
+        && failure.verdict().reason == "InvalidCredentials"
+    {
+        ctx.sites.refused(&key.name, &fingerprint, failure.to_string());
+    }
+    outcome
 }
 
 /// Publishes what others see of the Site.
