@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
+/// Names the folder of programs that are built already.
+const FOLDER: &str = "LAB_PROGRAMS";
+
 /// Where the project's programs lie.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -23,11 +26,15 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds what is not up to date.
+    /// Builds what is not up to date; or takes all from the folder that the environment's `LAB_PROGRAMS` names, so that
+    /// a measurement can run on another profile than tests do.
     ///
     /// # Errors
     /// A build failed; with the end of its log.
     pub async fn build(progress: &Progress) -> Result<Self> {
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            return Self::in_folder(&workspace().join(folder));
+        }
         let folder = target().join("lab/bin");
         fs::create_dir_all(&folder).context(|| format!("make {}", folder.display()))?;
         progress.step("building nsxsim, vic-operator and vcsim");
@@ -43,6 +50,26 @@ impl Programs {
             nsxsim: program("nsxsim")?,
             operator: program("vic-operator")?,
             vcsim: vcsim?,
+        })
+    }
+}
+
+impl Programs {
+    fn in_folder(folder: &Path) -> Result<Self> {
+        let program = |name: &str| {
+            let path = folder.join(name);
+            let missing = || {
+                Error::Other(format!(
+                    "{FOLDER} names {}, which has no {name}",
+                    folder.display()
+                ))
+            };
+            path.is_file().then_some(path).ok_or_else(missing)
+        };
+        Ok(Self {
+            nsxsim: program("nsxsim")?,
+            vcsim: program("vcsim")?,
+            operator: program("vic-operator")?,
         })
     }
 }
@@ -121,6 +148,21 @@ async fn go(folder: &Path, progress: &Progress) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_of_programs_has_to_hold_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["nsxsim", "vcsim"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let error = Programs::in_folder(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("which has no vic-operator"), "{error}");
+        fs::write(folder.path().join("vic-operator"), "").unwrap();
+        assert_eq!(
+            Programs::in_folder(folder.path()).unwrap().vcsim,
+            folder.path().join("vcsim")
+        );
+    }
 
     #[test]
     fn programs_are_found_in_cargos_messages_wherever_the_target_directory_is() {

@@ -4,6 +4,7 @@ use crate::control::Json;
 use crate::error::{Error, Result};
 use crate::lab::Lab;
 use crate::poc::calls;
+use crate::poc::probes::{FORBIDDEN, PUBLISHED};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
@@ -111,8 +112,12 @@ impl Tampering {
                     .await?;
             }
             (Self::NatEdited, Victim::Nsx { path }) => {
-                let edit = json!({"translated_network": "10.30.0.99"});
-                lab.nsx.admin()?.call(Method::PATCH, path, Some(&edit)).await?;
+                let nsx = lab.nsx.admin()?;
+                let mut rule = nsx.get(path).await?;
+                if let Some(field) = rule.pointer_mut("/translated_network") {
+                    *field = json!("10.30.0.99");
+                }
+                nsx.call(Method::PUT, path, Some(&rule)).await?;
             }
             (Self::NatDeleted | Self::FirewallRuleDeleted, Victim::Nsx { path }) => {
                 lab.nsx.admin()?.call(Method::DELETE, path, None).await?;
@@ -166,16 +171,22 @@ impl Victim {
             Self::Vcenter { list, moref } => {
                 let dump = lab.vcenter.control.get("/dump").await?;
                 let object = members(&dump, list).find(|object| text(object, "moref") == moref);
+                // A host that was switched on again is not yet one that serves: `guest` tells how far it has come.
                 Ok(object.map_or(Value::Null, |object| {
-                    json!([text(object, "name"), object.get("vlan"), object.get("power")])
+                    json!(["name", "vlan", "power", "guest"].map(|field| object.get(field)))
                 }))
             }
             Self::Nsx { path } => {
                 let object = lab.nsx.admin()?.find(path).await?;
-                Ok(object
+                let declared = object
                     .as_ref()
                     .and_then(Value::as_object)
-                    .map_or(Value::Null, declared))
+                    .map_or(Value::Null, declared);
+                // What is declared again is not yet in effect: a packet tells.
+                let packet = json!({"from": FORBIDDEN, "to": PUBLISHED, "port": 80, "protocol": "TCP"});
+                let answer = lab.nsx.control.post("/probe", &packet).await?;
+                let effect = ["translated", "verdict", "rule"].map(|field| answer.get(field));
+                Ok(json!([declared, effect]))
             }
         }
     }

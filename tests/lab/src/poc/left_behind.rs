@@ -24,12 +24,12 @@ const VOLATILE: [&str; 6] = [
 const KEPT: [(&str, &str, &str); 3] = [
     (
         "vcenter",
-        "vic-operator-images",
+        "/files/[LocalDS_0] vic-operator/",
         "images of this instance, by checksum: the next VCH boots from them without an upload",
     ),
     (
         "vcenter",
-        "vch1-volumes",
+        "/files/[LocalDS_0] vch1-volumes/",
         "a volume store: onDelete.volumes is Retain",
     ),
     (
@@ -47,8 +47,13 @@ pub fn sorted(system: &str, differences: Vec<String>) -> (Vec<String>, Vec<Kept>
     for difference in differences {
         let known = KEPT
             .iter()
-            .find(|(place, mark, _)| *place == system && difference.contains(mark));
+            .find(|(place, mark, _)| *place == system && came(&difference).starts_with(mark));
         match known {
+            // A kept folder speaks for what lies in it.
+            Some(_)
+                if kept
+                    .iter()
+                    .any(|folder: &Kept| is_within(&difference, &folder.what)) => {}
             Some((_, _, reason)) => {
                 kept.push(Kept {
                     system: system.to_owned(),
@@ -60,6 +65,15 @@ pub fn sorted(system: &str, differences: Vec<String>) -> (Vec<String>, Vec<Kept>
         }
     }
     (left, kept)
+}
+
+fn is_within(place: &str, folder: &str) -> bool {
+    folder.ends_with('/') && place.starts_with(folder)
+}
+
+/// The place of something that came; what went or is another is never kept on purpose.
+fn came(difference: &str) -> &str {
+    difference.strip_prefix("+ ").unwrap_or_default()
 }
 
 /// The differences of two dumps, each told by its place: `+ place` came, `- place` went, `~ place` is another.
@@ -203,13 +217,16 @@ mod tests {
     #[test]
     fn only_what_has_a_reason_is_kept() {
         let found = vec![
-            "+ /files/[LocalDS_0] vch1-volumes".to_owned(),
+            "+ /files/[LocalDS_0] vch1-volumes/".to_owned(),
+            "+ /files/[LocalDS_0] vch1-volumes/x".to_owned(),
             "+ /vms/vm-77".to_owned(),
         ];
         let (left, kept) = sorted("vcenter", found.clone());
         assert_eq!(left, ["+ /vms/vm-77"]);
         assert_eq!(kept.len(), 1);
         assert!(kept[0].reason.contains("Retain"));
+        let gone = vec!["- /files/[LocalDS_0] vch1-volumes/x".to_owned()];
+        assert_eq!(sorted("vcenter", gone.clone()).0, gone, "what stays does not go");
         assert_eq!(
             sorted("nsx", found.clone()).0,
             found,

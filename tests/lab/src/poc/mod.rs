@@ -303,7 +303,8 @@ impl<'a> Run<'a> {
         self.watch
             .until("the rule to go", CHANGE, |objects| !objects.contains_key(&key))
             .await?;
-        probes::send(
+        // NSX accepts a deletion at once and takes the rule away in its own time.
+        probes::send_until(
             nsx,
             Probe {
                 from: FORBIDDEN,
