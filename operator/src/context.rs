@@ -34,6 +34,21 @@ pub struct Stores {
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
 
+impl Stores {
+    /// Waits until every cache holds what exists; false if a watch has ended. Before that nothing may be
+    /// concluded from an object's absence: a Site that is not in its cache yet is not one that is gone.
+    pub async fn filled(&self) -> bool {
+        let filled = futures::join!(
+            self.sites.wait_until_ready(),
+            self.networks.wait_until_ready(),
+            self.hosts.wait_until_ready(),
+            self.rules.wait_until_ready(),
+            self.namespaces.wait_until_ready(),
+        );
+        matches!(filled, (Ok(()), Ok(()), Ok(()), Ok(()), Ok(())))
+    }
+}
+
 /// What every reconcile has at hand.
 pub struct Context {
     /// The kube-apiserver.

@@ -76,6 +76,10 @@ pub fn key_of<K: Declared>(object: &K) -> ObjectKey {
 /// Never: what fails is told in the object's status, and the action says when to try again.
 pub async fn reconcile<K: Declared>(object: Arc<K>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     let key = key_of(&*object);
+    if !ctx.stores.filled().await {
+        // A watch has ended: the process is shutting down.
+        return Ok(Action::requeue(PROGRESS_RECHECK));
+    }
     let timer = ctx.metrics.reconcile_started();
     let (action, outcome) = run(object, &ctx, &key).await;
     ctx.metrics.reconcile_ended(timer, key.kind, outcome);

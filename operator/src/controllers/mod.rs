@@ -85,15 +85,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
 
 /// Tells that the process works once every cache is filled.
 async fn announce(ctx: Arc<Context>) {
-    let stores = &ctx.stores;
-    let filled = futures::join!(
-        stores.sites.wait_until_ready(),
-        stores.networks.wait_until_ready(),
-        stores.hosts.wait_until_ready(),
-        stores.rules.wait_until_ready(),
-        stores.namespaces.wait_until_ready(),
-    );
-    if matches!(filled, (Ok(()), Ok(()), Ok(()), Ok(()), Ok(()))) {
+    if ctx.stores.filled().await {
         ctx.metrics.set_ready();
     }
 }
