@@ -14,8 +14,12 @@ mod address;
 pub mod effect;
 mod firewall;
 pub mod group;
+#[cfg(test)]
+mod group_tests;
 mod nat;
 mod service;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod walk;
 
