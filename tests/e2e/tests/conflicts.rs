@@ -1,6 +1,6 @@
 //! Who may publish what: the older claim, rules made by others, and what a Site grants.
 
-use e2e::manifests::{EDGE, RULE, dnat, grants, key, routed, rule, segment, site_key, tenants};
+use e2e::manifests::{EDGE, RULE, dnat, grants, key, routed, rule, segment, tenants};
 use e2e::outside::{Calls, Snapshot, delete, in_nsx, nat_rule_of, nat_rules, periods, put, text};
 use e2e::{Outcome, Play, World, demand, equal};
 use lab::Options;
