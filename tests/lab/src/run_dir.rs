@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Runs that are over and whose logs are kept.
-const KEPT_RUNS: usize = 12;
+const KEPT_RUNS: usize = 40;
 
 /// Ends what a run left behind when its laboratory vanished without a word: waits until standard input closes, then
 /// kills, newest first, the listed processes that still carry the run's directory in their arguments or environment.
