@@ -1,5 +1,6 @@
 //! The manager's HTTPS side and the simulator's control port.
 
+pub mod actions;
 pub mod answer;
 pub mod auth;
 pub mod calls;

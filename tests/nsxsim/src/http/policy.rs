@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::actions;
 use super::answer::Answer;
 use super::request::Request;
 use super::runtime;
@@ -36,6 +37,9 @@ fn single(world: &mut World, request: &Request, path: &str, actor: &Actor) -> Re
         _ => {}
     }
     if let Some(answer) = runtime::answer(world, request, path, actor) {
+        return answer;
+    }
+    if let Some(answer) = actions::answer(world, request, path, actor) {
         return answer;
     }
     match locate(path) {
