@@ -124,7 +124,8 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
         None => None,
         Some(reference) => {
             let path = ground.gateway(reference).await?;
-            let edge_cluster = match pinned(resolved, "edgeCluster") {
+            let same = pinned(resolved, "gateway") == Some(&path);
+            let edge_cluster = match pinned(resolved, "edgeCluster").filter(|_| same) {
                 Some(path) => Some(path.to_owned()),
                 None => edge_cluster_of(ground, engine, &path).await?,
             };

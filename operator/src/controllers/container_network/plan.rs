@@ -77,7 +77,7 @@ fn port_group(
     }
     let spec = PortGroupSpec {
         name: wanted.display_name.clone(),
-        description: wanted.owner.mark(),
+        description: description(own, &wanted.owner),
         vlan_id: vlan,
         num_ports: own.map_or(PORTS, |group| group.num_ports),
         binding: vsphere::Binding::Early,
@@ -114,6 +114,13 @@ fn port_group(
             action,
         }],
     })
+}
+
+/// Our mark; what people wrote beside it stays.
+fn description(own: Option<&PortGroup>, owner: &Owner) -> String {
+    own.map(|group| &group.description)
+        .filter(|text| Owner::from_mark(text).as_ref() == Some(owner))
+        .map_or_else(|| owner.mark(), Clone::clone)
 }
 
 fn differences(own: &PortGroup, spec: &PortGroupSpec) -> String {
@@ -252,5 +259,145 @@ fn segment(references: &References, wanted: &Wanted, unused: &[Shared]) -> Plan<
                 action: Action::Nsx(step.action),
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vsphere::{Binding, PortGroupBacking};
+
+    use super::*;
+
+    const SWITCH: &str = "dvs-9";
+
+    fn owner(name: &str, uid: &str) -> Owner {
+        Owner {
+            instance: "i".into(),
+            kind: "ContainerNetwork".into(),
+            namespace: "containers".into(),
+            name: name.into(),
+            uid: uid.into(),
+        }
+    }
+
+    fn wanted() -> Wanted {
+        Wanted {
+            owner: owner("docker-public", "u1"),
+            display_name: "Docker-Public".into(),
+            backing: Backing::PortGroup {
+                switch: switch(),
+                vlan: 120,
+            },
+            subnet: None,
+            dhcp: None,
+        }
+    }
+
+    fn switch() -> Moref {
+        Moref::new("VmwareDistributedVirtualSwitch", SWITCH)
+    }
+
+    fn group(name: &str, vlan: u16, description: &str) -> PortGroup {
+        PortGroup {
+            moref: Moref::new("DistributedVirtualPortgroup", "dvportgroup-1"),
+            name: name.into(),
+            parent: None,
+            key: "dvportgroup-1".into(),
+            switch: Some(switch()),
+            vlan: Vlan::Id(vlan),
+            description: description.into(),
+            config_version: "7".into(),
+            backing: PortGroupBacking::Standard,
+            logical_switch_uuid: None,
+            segment_id: None,
+            uplink: false,
+            vms: Vec::new(),
+            num_ports: 256,
+            binding: Binding::Early,
+        }
+    }
+
+    fn planned(groups: Vec<PortGroup>) -> Result<Plan<Action>, PlanError> {
+        let port_groups = groups
+            .into_iter()
+            .map(|group| (group.moref.clone(), group))
+            .collect();
+        let inventory = Inventory {
+            port_groups,
+            ..Inventory::default()
+        };
+        port_group(&inventory, &wanted(), &switch(), 120)
+    }
+
+    #[test]
+    fn a_missing_port_group_is_made_with_its_mark() {
+        let plan = planned(Vec::new()).unwrap();
+        assert_eq!(
+            plan.lines(),
+            ["create port group Docker-Public: it does not exist"]
+        );
+        let Action::AddPortGroup { spec, .. } = &plan.steps[0].action else {
+            panic!("an addition")
+        };
+        assert_eq!(Owner::from_mark(&spec.description), Some(wanted().owner));
+    }
+
+    #[test]
+    fn what_is_as_declared_is_left_alone() {
+        let mark = wanted().owner.mark();
+        assert!(
+            planned(vec![group("Docker-Public", 120, &mark)])
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn drift_is_named_field_by_field_and_repaired_at_the_version_read() {
+        let mark = wanted().owner.mark();
+        let cases = [
+            (group("Docker-Public", 999, &mark), "VLAN: want 120, have 999"),
+            (
+                group("mine-now", 120, &mark),
+                "name: want Docker-Public, have mine-now",
+            ),
+        ];
+        for (drifted, reason) in cases {
+            let plan = planned(vec![drifted]).unwrap();
+            assert_eq!(
+                plan.lines(),
+                [format!("update port group Docker-Public: {reason}")]
+            );
+            let Action::ReconfigurePortGroup {
+                config_version, spec, ..
+            } = &plan.steps[0].action
+            else {
+                panic!("a reconfiguration")
+            };
+            assert_eq!(
+                (config_version.as_str(), spec.num_ports),
+                ("7", 256),
+                "ports that grew are kept"
+            );
+        }
+    }
+
+    #[test]
+    fn an_object_declared_anew_takes_its_port_group_over() {
+        let plan = planned(vec![group(
+            "Docker-Public",
+            120,
+            &owner("docker-public", "u0").mark(),
+        )])
+        .unwrap();
+        assert_eq!(plan.steps.len(), 1, "the mark gets the new UID");
+    }
+
+    #[test]
+    fn a_name_that_someone_else_has_is_a_conflict() {
+        for description in ["", "made by hand", &owner("other", "u2").mark()] {
+            let refused = planned(vec![group("Docker-Public", 120, description)]);
+            assert!(matches!(refused, Err(PlanError::Conflict(_))), "{description}");
+        }
     }
 }
