@@ -1,4 +1,5 @@
 //! The hierarchical call, over HTTP.
+#![cfg(test)]
 
 mod common;
 

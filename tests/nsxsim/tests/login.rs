@@ -1,4 +1,5 @@
 //! Logging in, and what it takes to be let in.
+#![cfg(test)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! One object at a time, over HTTP.
+#![cfg(test)]
 
 mod common;
 

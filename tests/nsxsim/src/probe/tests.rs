@@ -109,10 +109,17 @@ fn a_dnat_rule_matches_translated_ports_and_leads_to_the_services_port() {
     );
 }
 
+type PortCase = (
+    &'static [&'static str],
+    Option<&'static str>,
+    u16,
+    Option<&'static str>,
+);
+
 #[test]
 fn ports_of_dnat() {
     // service ports, translated_ports, port sent, expected translated destination
-    let cases: [(&[&str], Option<&str>, u16, Option<&str>); 8] = [
+    let cases: [PortCase; 8] = [
         (&["80"], Some("8080"), 8080, Some("10.30.0.11:80")),
         (&["80-89"], Some("8080-8089"), 8083, Some("10.30.0.11:83")),
         (&["80"], Some("8080-8089"), 8083, Some("10.30.0.11:80")),

@@ -41,8 +41,8 @@ pub fn walk(world: &World, packet: &Packet) -> Result<Told, String> {
         nat_rule: None,
     };
     let verdict = match topology::segment_with(world, flow.source) {
-        Some(segment) => walk.from_inside(&segment),
-        None => walk.from_outside(),
+        Some(segment) => walk.depart(&segment),
+        None => walk.arrive(),
     };
     let moved = walk.flow.destination != flow.destination || walk.flow.port != flow.port;
     Ok(Told {
@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
         self.steps.push(step.into());
     }
 
-    fn from_outside(&mut self) -> Verdict {
+    fn arrive(&mut self) -> Verdict {
         let world = self.world;
         for tier0 in all(world, "Tier0") {
             let here = topology::connected(world, tier0.path(), self.flow.destination).is_some()
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn from_inside(&mut self, segment: &InEffect<'a>) -> Verdict {
+    fn depart(&mut self, segment: &InEffect<'a>) -> Verdict {
         self.say(format!("{} is on {}", self.flow.source, segment.path()));
         if !self.distributed(self.flow.source, Way::Out) {
             return Verdict::Dropped;

@@ -31,7 +31,7 @@ pub fn check(object: &Object) -> Result<(), NsxError> {
     if list.is_empty() {
         return Ok(());
     }
-    if list.len() % 2 == 0 {
+    if list.len().is_multiple_of(2) {
         return Err(NsxError::rule(
             "expression: a conjunction must stand between two expressions",
         ));

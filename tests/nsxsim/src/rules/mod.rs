@@ -17,6 +17,9 @@ use crate::error::NsxError;
 use crate::world::World;
 use crate::world::object::Object;
 
+/// Longest value of a tag.
+const TAG_LENGTH: usize = 256;
+
 /// Computed fields of a body that is being written.
 pub fn complete(world: &World, path: &str, kind: &str, body: &mut Map<String, Value>) {
     match kind {
@@ -38,6 +41,7 @@ pub fn check(world: &World, object: &Object, before: Option<&Object>) -> Result<
     if object.is_system_owned() && before.is_none() {
         return Ok(());
     }
+    check_tags(object)?;
     match object.kind.as_str() {
         "Segment" => segment::check(world, object, before),
         "PolicyNat" => nat::check_section(object, before),
@@ -50,6 +54,23 @@ pub fn check(world: &World, object: &Object, before: Option<&Object>) -> Result<
         "Rule" => policy::check_rule(world, object),
         kind if kind.ends_with("ServiceEntry") => service::check_entry(&object.body, true),
         _ => Ok(()),
+    }
+}
+
+/// A tag's value has a limit that only prose tells.
+fn check_tags(object: &Object) -> Result<(), NsxError> {
+    let tags = object
+        .body
+        .get("tags")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let values = tags.filter_map(|t| t.get("tag").and_then(Value::as_str));
+    match values.into_iter().find(|v| v.chars().count() > TAG_LENGTH) {
+        Some(_) => Err(NsxError::fields(&[format!(
+            "tags.tag has exceeded maximum length {TAG_LENGTH}"
+        )])),
+        None => Ok(()),
     }
 }
 
@@ -74,7 +95,7 @@ pub mod testing {
         World::new(NOW).unwrap()
     }
 
-    /// PATCHes one object as the API would.
+    /// Patches one object as the API would.
     pub fn patch(world: &mut World, path: &str, body: Value) -> Result<(), NsxError> {
         write(world, path, body, Mode::Patch)
     }

@@ -181,7 +181,7 @@ fn check_subnets(world: &World, object: &Object) -> Result<(), NsxError> {
     Ok(())
 }
 
-fn check_subnet(subnet: &Subnet<'_>, served: bool) -> Result<(), NsxError> {
+fn check_subnet(subnet: &Subnet<'_>, by_profile: bool) -> Result<(), NsxError> {
     let whole = Span::block(subnet.net);
     let host_bits = subnet
         .net
@@ -216,7 +216,7 @@ fn check_subnet(subnet: &Subnet<'_>, served: bool) -> Result<(), NsxError> {
         }
     }
     let Some(server) = subnet.server else {
-        if served {
+        if by_profile {
             return Err(NsxError::rule(
                 "dhcp_config.server_address is mandatory with a DHCP server config",
             ));

@@ -32,7 +32,9 @@ impl Schema {
             }
             Value::Array(list) => {
                 if let Some(items) = &field.items {
-                    list.iter_mut().for_each(|v| self.fill_value(items, v));
+                    for value in list {
+                        self.fill_value(items, value);
+                    }
                 }
             }
             _ => {}

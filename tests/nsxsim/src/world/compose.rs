@@ -34,7 +34,7 @@ impl World {
             None => self.found(&mut body, path, actor),
         }
         rules::complete(self, path, kind, &mut body);
-        let realization = self.carried_realization(old, kind, actor);
+        let realization = carried_realization(old, kind, actor);
         Object {
             path: path.to_owned(),
             kind: kind.to_owned(),
@@ -45,30 +45,6 @@ impl World {
             generation: self.generation,
             realization,
         }
-    }
-
-    fn carried_realization(&self, old: Option<&Object>, kind: &str, actor: &Actor) -> Realization {
-        let mut realization = old.map_or_else(
-            || Realization {
-                state: State::Absent,
-                id: new_uuid(),
-                version: 0,
-                written: actor.now,
-                published: 0,
-                effective: None,
-            },
-            |old| old.realization.clone(),
-        );
-        realization.written = actor.now;
-        let is_realized = crate::kinds::entity_type(kind).is_some();
-        if realization.state != State::Absent {
-            realization.state = if is_realized {
-                State::Unrealized
-            } else {
-                State::Realized
-            };
-        }
-        realization
     }
 
     /// Server's fields of a new object.
@@ -137,4 +113,29 @@ fn carry(body: &mut Map<String, Value>, old: &Object, actor: &Actor) {
     body.insert("_last_modified_user".into(), json!(actor.user));
     body.insert("_last_modified_time".into(), json!(actor.now));
     body.insert("_revision".into(), json!(old.revision().saturating_add(1)));
+}
+
+/// What is in effect stays so until the update is realized.
+fn carried_realization(old: Option<&Object>, kind: &str, actor: &Actor) -> Realization {
+    let mut realization = old.map_or_else(
+        || Realization {
+            state: State::Absent,
+            id: new_uuid(),
+            version: 0,
+            written: actor.now,
+            published: 0,
+            effective: None,
+        },
+        |old| old.realization.clone(),
+    );
+    realization.written = actor.now;
+    let is_realized = crate::kinds::entity_type(kind).is_some();
+    if realization.state != State::Absent {
+        realization.state = if is_realized {
+            State::Unrealized
+        } else {
+            State::Realized
+        };
+    }
+    realization
 }

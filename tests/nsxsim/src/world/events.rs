@@ -119,14 +119,13 @@ impl World {
         let kind = object.kind.clone();
         let altered = self.alter(path, generation, now, |object| {
             object.realization.published = now;
-            match failure {
-                Some(alarm) => object.realization.state = State::Failed(alarm),
-                None => {
-                    object.realization.state = State::Realized;
-                    object.realization.version = object.revision();
-                    object.realization.effective = Some(Arc::new(object.body.clone()));
-                }
+            if let Some(alarm) = failure {
+                object.realization.state = State::Failed(alarm);
+                return;
             }
+            object.realization.state = State::Realized;
+            object.realization.version = object.revision();
+            object.realization.effective = Some(Arc::new(object.body.clone()));
         });
         let is = self
             .store

@@ -45,11 +45,11 @@ impl World {
         let list = match children {
             None | Some(Value::Null) => return Ok(()),
             Some(Value::Array(list)) => list,
-            Some(_) => return Err(shape(format!("children of {parent} is not a list"))),
+            Some(_) => return Err(shape(&format!("children of {parent} is not a list"))),
         };
         for child in list {
             let Value::Object(wrapper) = child else {
-                return Err(shape(format!("a child of {parent} is not an object")));
+                return Err(shape(&format!("a child of {parent} is not an object")));
             };
             let kind = wrapper
                 .get("resource_type")
@@ -97,7 +97,7 @@ impl World {
     ) -> Result<(), NsxError> {
         let known = self.schema.get("ChildPolicyConfigResource");
         if !known.is_some_and(|t| t.subtypes.iter().any(|s| s == wrapper_kind)) {
-            return Err(shape(format!(
+            return Err(shape(&format!(
                 "children of {parent}: unknown resource_type {wrapper_kind}"
             )));
         }
@@ -148,6 +148,6 @@ fn place(parent_kind: &str, parent: &str, kind: &str, id: Option<&Value>) -> Res
     })
 }
 
-fn shape(message: String) -> NsxError {
+fn shape(message: &str) -> NsxError {
     NsxError::bad(JSON, format!("JSON Parser error: {message}")).common()
 }

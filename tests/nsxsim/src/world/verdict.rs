@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::World;
 use super::object::Object;
+use super::write::Failure;
 use crate::error::{IN_USE, NsxError, PORTS_ATTACHED};
 use crate::kinds::{goes_with_parent, rank};
 use crate::paths::{ROOT, kind_at, parent_of};
@@ -12,7 +13,7 @@ use crate::rules;
 impl World {
     /// Checks everything that the changes since [`super::store::Store::begin`] touched; the first problem in a
     /// steady order is told, with the type it is about.
-    pub fn check_touched(&self) -> Result<(), (String, NsxError)> {
+    pub fn check_touched(&self) -> Result<(), Box<Failure>> {
         let mut touched: Vec<Arc<Object>> = self
             .store
             .changed()
@@ -30,7 +31,7 @@ impl World {
             } else {
                 self.check_live(&object)
             };
-            verdict.map_err(|e| (object.kind.clone(), e))?;
+            verdict.map_err(|e| Box::new(Failure::of(&object.kind, e)))?;
         }
         Ok(())
     }

@@ -59,6 +59,22 @@ impl Change {
     }
 }
 
+/// Why a write failed, and the type it failed on.
+pub struct Failure {
+    kind: String,
+    cause: NsxError,
+}
+
+impl Failure {
+    /// A cause, with its type.
+    pub fn of(kind: &str, cause: NsxError) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            cause,
+        }
+    }
+}
+
 /// What a write was about, apart from its changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terms {
@@ -82,7 +98,8 @@ impl World {
                 self.plan_realization(&touched, actor.now);
                 Ok(())
             }
-            Err((kind, cause)) => {
+            Err(failure) => {
+                let Failure { kind, cause } = *failure;
                 self.store.rollback();
                 let wrap = terms.hierarchical && cause.status == 400;
                 Err(if wrap {
@@ -133,7 +150,7 @@ impl World {
         })
     }
 
-    fn attempt(&mut self, changes: &[Change], terms: Terms, actor: &Actor) -> Result<(), (String, NsxError)> {
+    fn attempt(&mut self, changes: &[Change], terms: Terms, actor: &Actor) -> Result<(), Box<Failure>> {
         let mut seen = BTreeSet::new();
         for change in changes {
             let twice = !matches!(change, Change::Pass { .. }) && !seen.insert(change.path());
@@ -145,14 +162,14 @@ impl World {
             } else {
                 self.apply(change, terms, actor)
             };
-            done.map_err(|e| (change.kind().to_owned(), e))?;
+            done.map_err(|e| Box::new(Failure::of(change.kind(), e)))?;
         }
         for change in changes {
             if let Change::Pass { path, kind } = change
                 && path != crate::paths::ROOT
                 && self.store.live(path).is_none()
             {
-                return Err((kind.clone(), NsxError::invalid_path(path)));
+                return Err(Box::new(Failure::of(kind, NsxError::invalid_path(path))));
             }
         }
         self.check_touched()

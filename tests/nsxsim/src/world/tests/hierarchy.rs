@@ -9,7 +9,7 @@ use crate::rules::testing::{admin, settle, world};
 use crate::world::World;
 use crate::world::write::{Mode, Terms};
 
-/// PATCHes a tree of children.
+/// Patches a tree of children.
 pub fn tree(world: &mut World, children: &Value) -> Result<(), NsxError> {
     tree_on(world, children, false)
 }
@@ -37,7 +37,9 @@ pub fn state(world: &World) -> BTreeMap<String, Map<String, Value>> {
 }
 
 pub fn below(kind: &str, id: &str, children: Value) -> Value {
-    json!({"resource_type": "ChildResourceReference", "target_type": kind, "id": id, "children": children})
+    let mut wrapper = json!({"resource_type": "ChildResourceReference", "target_type": kind, "id": id});
+    wrapper["children"] = children;
+    wrapper
 }
 
 pub fn child(kind: &str, body: &Value) -> Value {

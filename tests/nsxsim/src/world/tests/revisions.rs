@@ -140,6 +140,11 @@ fn ids_and_children_have_their_place() {
             json!({"children": [{"resource_type": "ChildGroup", "Group": {}}]}),
             "hierarchical API only",
         ),
+        (
+            GROUP,
+            json!({"tags": [{"scope": "s", "tag": "t".repeat(257)}]}),
+            "maximum length 256",
+        ),
         ("/infra/domains/default/groups/a b", json!({}), "URI is invalid"),
         ("/infra/domains/none/groups/g", json!({}), "/infra/domains/none"),
     ];
