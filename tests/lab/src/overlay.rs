@@ -80,7 +80,15 @@ impl Component {
     /// # Errors
     /// The file cannot be written.
     pub fn publish(&self) -> Result<Published> {
-        let folder = example().join("lab");
+        self.publish_in(&example())
+    }
+
+    /// The same in another folder than `examples/poc`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn publish_in(&self, folder: &Path) -> Result<Published> {
+        let folder = folder.join("lab");
         self.write(&folder)?;
         Ok(Published {
             folder,

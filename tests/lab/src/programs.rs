@@ -94,10 +94,14 @@ async fn cargo(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>> {
         } else {
             log_file()?
         })
+        .stdout(Stdio::piped())
         .kill_on_drop(true)
-        .output()
+        .spawn()
+        .context(|| "run cargo".to_owned())?
+        // `output()` would take standard error away from where it goes.
+        .wait_with_output()
         .await
-        .context(|| "run cargo".to_owned())?;
+        .context(|| "wait for cargo".to_owned())?;
     if !output.status.success() {
         let what = "cargo could not build nsxsim and vic-operator";
         return Err(if progress.is_shown() {

@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Applies the topology and brings its containers up.
+    /// Applies the topology, brings its containers up, and shows what the firewall does when fewer are let in.
     ///
     /// # Errors
     /// It did not become ready, or a process died.
@@ -80,7 +80,8 @@ impl<'a> Run<'a> {
         lab.while_alive(async {
             self.converge().await?;
             self.probe_before().await?;
-            self.run_containers().await
+            self.run_containers().await?;
+            self.narrow().await
         })
         .await
     }
