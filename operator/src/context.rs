@@ -9,6 +9,7 @@ use kube::api::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use vic_crds::{ContainerNetwork, EdgeNatRule, Site, VirtualContainerHost};
 
 use crate::facts::Facts;
@@ -32,20 +33,44 @@ pub struct Stores {
     pub rules: Store<EdgeNatRule>,
     /// Namespaces, for the tenants' selectors.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Whether all of them hold what exists.
+    pub filled: Filled,
 }
 
-impl Stores {
-    /// Waits until every cache holds what exists; false if a watch has ended. Before that nothing may be
-    /// concluded from an object's absence: a Site that is not in its cache yet is not one that is gone.
-    pub async fn filled(&self) -> bool {
-        let filled = futures::join!(
-            self.sites.wait_until_ready(),
-            self.networks.wait_until_ready(),
-            self.hosts.wait_until_ready(),
-            self.rules.wait_until_ready(),
-            self.namespaces.wait_until_ready(),
-        );
-        matches!(filled, (Ok(()), Ok(()), Ok(()), Ok(()), Ok(())))
+/// Tells when all caches hold what exists. Before that nothing may be concluded from an object's absence: a
+/// Site that is not in its cache yet is not one that is gone. (A [`Store`] can be waited for itself, but it
+/// wakes only one of those who wait, and its own controller is one of them.)
+#[derive(Clone)]
+pub struct Filled {
+    caches: Vec<CancellationToken>,
+    shutdown: CancellationToken,
+}
+
+impl Filled {
+    /// Until `shutdown`, waits for the caches that [`Filled::cache`] is asked for.
+    #[must_use]
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self {
+            caches: Vec::new(),
+            shutdown,
+        }
+    }
+
+    /// One more cache; the token is cancelled when it holds what exists.
+    pub fn cache(&mut self) -> CancellationToken {
+        let filled = CancellationToken::new();
+        self.caches.push(filled.clone());
+        filled
+    }
+
+    /// Waits for all of them; false if the process shuts down before.
+    pub async fn wait(&self) -> bool {
+        let all = async {
+            for cache in &self.caches {
+                cache.cancelled().await;
+            }
+        };
+        self.shutdown.run_until_cancelled(all).await.is_some()
     }
 }
 
@@ -163,4 +188,37 @@ where
         .collect();
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn everybody_waits_until_the_last_cache_is_filled() {
+        let mut filled = Filled::new(CancellationToken::new());
+        let (first, second) = (filled.cache(), filled.cache());
+        let waiting: Vec<_> = (0..4)
+            .map(|_| {
+                let filled = filled.clone();
+                tokio::spawn(async move { filled.wait().await })
+            })
+            .collect();
+        second.cancel();
+        tokio::task::yield_now().await;
+        assert!(waiting.iter().all(|task| !task.is_finished()));
+        first.cancel();
+        for task in waiting {
+            assert!(task.await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_ends_the_wait() {
+        let shutdown = CancellationToken::new();
+        let mut filled = Filled::new(shutdown.clone());
+        let _never = filled.cache();
+        shutdown.cancel();
+        assert!(!filled.wait().await);
+    }
 }

@@ -76,8 +76,7 @@ pub fn key_of<K: Declared>(object: &K) -> ObjectKey {
 /// Never: what fails is told in the object's status, and the action says when to try again.
 pub async fn reconcile<K: Declared>(object: Arc<K>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     let key = key_of(&*object);
-    if !ctx.stores.filled().await {
-        // A watch has ended: the process is shutting down.
+    if !ctx.stores.filled.wait().await {
         return Ok(Action::requeue(PROGRESS_RECHECK));
     }
     let timer = ctx.metrics.reconcile_started();

@@ -13,7 +13,7 @@ use kube::{Client, ResourceExt};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Context, Stores};
+use crate::context::{Context, Filled, Stores};
 use crate::facts::Facts;
 use crate::kind::{Kind, ObjectKey};
 use crate::metrics::Metrics;
@@ -38,17 +38,25 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
             .remove(&kind)
             .unwrap_or_else(|| futures::channel::mpsc::unbounded().1)
     };
-    let (sites, site_store) = controller_of(&client, queue(Kind::Site), &shutdown);
-    let (networks, network_store) = controller_of(&client, queue(Kind::ContainerNetwork), &shutdown);
-    let (hosts, host_store) = controller_of(&client, queue(Kind::VirtualContainerHost), &shutdown);
-    let (rules, rule_store) = controller_of(&client, queue(Kind::EdgeNatRule), &shutdown);
-    let (namespace_store, namespaces) = watch_namespaces(&client);
+    let mut filled = Filled::new(shutdown.clone());
+    let (sites, site_store) = controller_of(&client, queue(Kind::Site), &shutdown, filled.cache());
+    let (networks, network_store) =
+        controller_of(&client, queue(Kind::ContainerNetwork), &shutdown, filled.cache());
+    let (hosts, host_store) = controller_of(
+        &client,
+        queue(Kind::VirtualContainerHost),
+        &shutdown,
+        filled.cache(),
+    );
+    let (rules, rule_store) = controller_of(&client, queue(Kind::EdgeNatRule), &shutdown, filled.cache());
+    let (namespace_store, namespaces) = watch_namespaces(&client, filled.cache());
     let stores = Stores {
         sites: site_store,
         networks: network_store,
         hosts: host_store,
         rules: rule_store,
         namespaces: namespace_store,
+        filled,
     };
     let references = watch_references(client.clone(), settings.namespace.clone(), wake.clone());
     let reporter = Reporter {
@@ -85,7 +93,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
 
 /// Tells that the process works once every cache is filled.
 async fn announce(ctx: Arc<Context>) {
-    if ctx.stores.filled().await {
+    if ctx.stores.filled.wait().await {
         ctx.metrics.set_ready();
     }
 }
@@ -94,12 +102,14 @@ fn controller_of<K: Declared>(
     client: &Client,
     queue: UnboundedReceiver<ObjectKey>,
     shutdown: &CancellationToken,
+    filled: CancellationToken,
 ) -> (Controller<K>, Store<K>) {
     let (reader, writer) = reflector::store();
     let stream = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
+        .inspect(tells_when(filled))
         .applied_objects();
     let woken = queue.map(|key| {
         let reference = ObjectRef::new(&key.name);
@@ -131,6 +141,7 @@ async fn drive<K: Declared>(controller: Controller<K>, ctx: Arc<Context>) {
 
 fn watch_namespaces(
     client: &Client,
+    filled: CancellationToken,
 ) -> (
     Store<PartialObjectMeta<Namespace>>,
     impl Future<Output = ()> + Send + use<>,
@@ -141,8 +152,18 @@ fn watch_namespaces(
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
+        .inspect(tells_when(filled))
         .applied_objects();
     (reader, drain(stream))
+}
+
+/// Looks at what a cache was given, and tells when that is all there is.
+fn tells_when<K>(filled: CancellationToken) -> impl Fn(&Result<watcher::Event<K>, watcher::Error>) {
+    move |event| {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            filled.cancel();
+        }
+    }
 }
 
 async fn drain<T>(stream: impl Stream<Item = Result<T, watcher::Error>> + Send) {
