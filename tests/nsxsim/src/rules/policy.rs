@@ -43,7 +43,7 @@ pub fn complete(kind: &str, body: &mut Map<String, Value>) {
     let stateful = body.entry("stateful").or_insert(json!(true)).clone();
     body.entry("tcp_strict").or_insert(stateful);
     body.entry("is_default").or_insert(json!(false));
-    let sequence = body.get("sequence_number").cloned().unwrap_or(json!(0));
+    let sequence = body.entry("sequence_number").or_insert(json!(0)).clone();
     body.insert("internal_sequence_number".into(), sequence);
 }
 
@@ -62,6 +62,7 @@ pub fn complete_rule(serial: u64, body: &mut Map<String, Value>) {
     if texts(body, "services").is_empty() && !inline {
         body.insert("services".into(), any);
     }
+    body.entry("sequence_number").or_insert(json!(0));
     body.entry("ip_protocol").or_insert(json!("IPV4_IPV6"));
     body.entry("is_default").or_insert(json!(false));
     body.entry("rule_id")
