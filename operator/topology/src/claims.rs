@@ -7,7 +7,8 @@ use ipnet::Ipv4Net;
 use serde_json::Value;
 
 use crate::addresses::{address_text, overlap};
-use crate::nat::{NatProtocol, Ports};
+use crate::identity::{INSTANCE_SCOPE, shared_id};
+use crate::nat::{NatProtocol, Ports, SERVICE, read_service_name, service_content};
 
 /// A claim: traffic in one direction, by address, protocol, ports and peer, at one priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +144,7 @@ fn read_service(body: &Value) -> (NatProtocol, Option<Ports>) {
         .and_then(Value::as_array)
         .map(Vec::as_slice)
     else {
-        return (NatProtocol::Any, None);
+        return own_service(body).unwrap_or((NatProtocol::Any, None));
     };
     let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
     let protocol = match (text("resource_type"), text("l4_protocol")) {
@@ -161,6 +162,24 @@ fn read_service(body: &Value) -> (NatProtocol, Option<Ports>) {
         _ => None,
     };
     (protocol, ports)
+}
+
+/// What a service of ours is for, where a search did not show its entries: its name says it, and its id, which
+/// is made of its content, proves it.
+fn own_service(body: &Value) -> Option<(NatProtocol, Option<Ports>)> {
+    let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+    let tags = body.get("tags")?.as_array()?;
+    let of_instance = tags
+        .iter()
+        .find(|tag| text(tag, "scope").as_deref() == Some(INSTANCE_SCOPE))?;
+    let (id, name) = (text(body, "id")?, text(body, "display_name")?);
+    [NatProtocol::Tcp, NatProtocol::Udp, NatProtocol::Icmp]
+        .into_iter()
+        .find_map(|protocol| {
+            let (_, ports) = read_service_name(&name, protocol)?;
+            let content = service_content(protocol, ports);
+            (shared_id(&text(of_instance, "tag")?, SERVICE, &content) == id).then_some((protocol, ports))
+        })
 }
 
 #[cfg(test)]

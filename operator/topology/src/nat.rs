@@ -40,6 +40,9 @@ impl NatAction {
     }
 }
 
+/// The kind of what a NAT rule names for protocol and ports.
+pub(crate) const SERVICE: &str = "Service";
+
 /// The protocol a rule speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NatProtocol {
@@ -240,25 +243,23 @@ impl NatSpec {
 
     /// The service of the ports after translation; none where every protocol is meant.
     fn service(&self) -> Option<Intent> {
-        const KIND: &str = "Service";
         let ports = if self.action == NatAction::Dnat {
             self.internal_ports()
         } else {
             self.external_ports
         };
         let entry = service_entry(self.protocol, ports)?;
-        let content = format!(
-            "{}{}",
-            ports.map(Ports::text).unwrap_or_default(),
-            self.protocol.suffix()
+        let id = shared_id(
+            &self.owner.instance,
+            SERVICE,
+            &service_content(self.protocol, ports),
         );
-        let id = shared_id(&self.owner.instance, KIND, &content);
         let fields = json!({
-            "display_name": format!("vic-operator {}", content.trim_start_matches('/')),
-            "tags": shared_tags(&self.owner.instance, KIND),
+            "display_name": service_name(self.protocol, ports),
+            "tags": shared_tags(&self.owner.instance, SERVICE),
             "service_entries": [entry],
         });
-        Some(Intent::new(format!("/infra/services/{id}"), KIND, fields))
+        Some(Intent::new(format!("/infra/services/{id}"), SERVICE, fields))
     }
 
     fn rule(&self) -> Intent {
@@ -385,6 +386,32 @@ fn source_text(net: Ipv4Net) -> String {
         "ANY".to_owned()
     } else {
         address_text(net)
+    }
+}
+
+/// What the id of a service is made of.
+pub(crate) fn service_content(protocol: NatProtocol, ports: Option<Ports>) -> String {
+    format!(
+        "{}{}",
+        ports.map(Ports::text).unwrap_or_default(),
+        protocol.suffix()
+    )
+}
+
+/// A service's name, which says what it is for.
+fn service_name(protocol: NatProtocol, ports: Option<Ports>) -> String {
+    let content = service_content(protocol, ports);
+    format!("vic-operator {}", content.trim_start_matches('/'))
+}
+
+/// Reads [`service_name`] as one of that protocol.
+pub(crate) fn read_service_name(name: &str, protocol: NatProtocol) -> Option<(NatProtocol, Option<Ports>)> {
+    let ports = name
+        .strip_prefix("vic-operator ")?
+        .strip_suffix(protocol.suffix().trim_start_matches('/'))?;
+    match ports.trim_end_matches('/') {
+        "" => Some((protocol, None)),
+        text => Some((protocol, Some(Ports::parse(text)?))),
     }
 }
 

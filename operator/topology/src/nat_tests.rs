@@ -279,3 +279,40 @@ fn shared_objects_are_those_without_an_owner() {
         .is_empty()
     );
 }
+
+#[test]
+fn what_a_rule_of_ours_claims_is_read_back_although_a_search_hides_the_entries_of_its_service() {
+    let range = |first, last| Some(Ports { first, last });
+    for (protocol, ports) in [
+        (NatProtocol::Tcp, range(8080, 8080)),
+        (NatProtocol::Udp, range(5000, 5009)),
+        (NatProtocol::Icmp, None),
+        (NatProtocol::Any, None),
+    ] {
+        let spec = NatSpec {
+            protocol,
+            external_ports: ports,
+            internal_port: None,
+            ..rule(NatAction::Dnat)
+        };
+        let intents = spec.intents();
+        let found = |name: &str| {
+            let service = intents.iter().find(|intent| intent.resource_type == "Service")?;
+            let mut body = Value::Object(service.body.clone());
+            body["id"] = json!(service.path.rsplit('/').next()?);
+            body["display_name"] = json!(body["display_name"].as_str()?.replace("vic-operator", name));
+            body.as_object_mut()?.remove("service_entries");
+            Some(body)
+        };
+        let body = intents
+            .iter()
+            .find(|intent| intent.resource_type == "PolicyNatRule")
+            .unwrap();
+        let body = Value::Object(body.body.clone());
+        let read = crate::Claim::from_nat_rule(&spec.gateway_path, &body, |_| found("vic-operator")).unwrap();
+        assert_eq!(read, spec.claim());
+        // A name that the id does not bear out is believed by nobody.
+        let foreign = crate::Claim::from_nat_rule(&spec.gateway_path, &body, |_| found("by-hand")).unwrap();
+        assert_eq!(foreign.protocol, NatProtocol::Any);
+    }
+}
