@@ -18,9 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 /// Version that the generated images say they have.
 pub const IMAGE_VERSION: &str = "V1.5.8-21000-2C978FE";
+
+/// The programs of this process's laboratories: found and built once.
+static TOOLS: OnceCell<Toolbox> = OnceCell::const_new();
+static PROGRAMS: OnceCell<Programs> = OnceCell::const_new();
 
 /// What a laboratory is made of.
 #[derive(Clone, Debug)]
@@ -85,26 +90,28 @@ impl Lab {
         // Fails only if a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let progress = &options.progress;
-        let (tools, programs) = tokio::try_join!(Toolbox::provide(progress), Programs::build(progress))?;
+        let (tools, programs) = tokio::try_join!(
+            TOOLS.get_or_try_init(|| Toolbox::provide(progress)),
+            PROGRAMS.get_or_try_init(|| Programs::build(progress)),
+        )?;
         let run = RunDir::create(&options.name)?;
         progress.step(&format!("logs are in {}", run.path().display()));
         let network = Network::claim()?;
         let images = ImageServer::start(network.services(), release_images())?;
         let endpoint_password = password();
         let simulators = async {
-            let nsx = Simulator::nsx(&run, &programs).await?;
-            let vcenter = Simulator::vcenter(&run, &programs, &nsx, &network, &endpoint_password).await?;
+            let nsx = Simulator::nsx(&run, programs).await?;
+            let vcenter = Simulator::vcenter(&run, programs, &nsx, &network, &endpoint_password).await?;
             progress.step("nsxsim and vcsim serve");
             Ok::<_, Error>((nsx, vcenter))
         };
-        let (simulators, cluster) =
-            tokio::join!(simulators, Cluster::start(&run, &network, &tools, progress));
+        let (simulators, cluster) = tokio::join!(simulators, Cluster::start(&run, &network, tools, progress));
         let ((nsx, vcenter), cluster) = (simulators?, cluster?);
         progress.step("seeding the cluster");
         let client = cluster.client().await?;
         seed::crds(&client).await?;
         seed::site(&client, &vcenter, &nsx, &endpoint_password).await?;
-        let account = seed::chart(&run, &tools, &cluster, options.admission_policy).await?;
+        let account = seed::chart(&run, tools, &cluster, options.admission_policy).await?;
         let kubeconfig = match &account {
             Some(name) => seed::service_account(&run, &cluster, &client, name).await?,
             None => cluster.kubeconfig().to_path_buf(),
@@ -127,7 +134,7 @@ impl Lab {
             images,
             cluster,
             operator_settings,
-            tools,
+            tools: tools.clone(),
             component,
             network,
             run,
