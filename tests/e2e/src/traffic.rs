@@ -68,10 +68,37 @@ impl Packet {
     /// # Errors
     /// It is not.
     pub async fn will_reach(&self, world: &World, container: &str) -> Outcome<Fate> {
+        self.will(world, &format!("reach {container}"), |fate| {
+            fate.is_delivery_to(container)
+        })
+        .await
+    }
+
+    /// Waits until a firewall rule drops it: what a hand wrote takes effect after a while.
+    ///
+    /// # Errors
+    /// None does.
+    pub async fn will_be_dropped(&self, world: &World) -> Outcome<Fate> {
+        self.will(world, "be dropped by a rule", Fate::is_drop).await
+    }
+
+    /// Waits until it leads nowhere: NSX takes its time to delete.
+    ///
+    /// # Errors
+    /// It goes on leading somewhere.
+    pub async fn will_be_lost(&self, world: &World) -> Outcome<Fate> {
+        self.will(world, "find no route", Fate::is_loss).await
+    }
+
+    /// Waits until it meets a fate.
+    ///
+    /// # Errors
+    /// It meets another.
+    pub async fn will(&self, world: &World, what: &str, wish: impl Fn(&Fate) -> bool) -> Outcome<Fate> {
         world
-            .eventually(&format!("{self:?} to reach {container}"), async || {
+            .eventually(&format!("{self:?} to {what}"), async || {
                 let fate = self.fate(world).await?;
-                Ok(if fate.is_delivery_to(container) {
+                Ok(if wish(&fate) {
                     Ok(fate)
                 } else {
                     Err(format!("{fate:?}"))
@@ -96,10 +123,7 @@ impl Packet {
     /// # Errors
     /// None does.
     pub async fn is_dropped(&self, world: &World) -> Outcome<Fate> {
-        self.meets(world, "be dropped by a rule", |fate| {
-            fate.verdict == "dropped" && fate.rule.is_some()
-        })
-        .await
+        self.meets(world, "be dropped by a rule", Fate::is_drop).await
     }
 
     /// Demands that it leads nowhere now.
@@ -107,10 +131,7 @@ impl Packet {
     /// # Errors
     /// It leads somewhere.
     pub async fn is_lost(&self, world: &World) -> Outcome<Fate> {
-        self.meets(world, "find no route", |fate| {
-            fate.verdict == "no-route" && fate.vm.is_none()
-        })
-        .await
+        self.meets(world, "find no route", Fate::is_loss).await
     }
 
     /// Demands a fate of it now.
@@ -125,6 +146,22 @@ impl Packet {
 }
 
 impl Fate {
+    fn is_drop(&self) -> bool {
+        self.verdict == "dropped" && self.rule.is_some()
+    }
+
+    fn is_loss(&self) -> bool {
+        self.verdict == "no-route" && self.vm.is_none()
+    }
+
+    /// The address that the packet leaves with, as its last step tells: `TCP source:port -> destination:port …`.
+    #[must_use]
+    pub fn source(&self) -> Option<String> {
+        let last = self.steps.last()?.as_str()?;
+        let source = last.split_whitespace().nth(1)?;
+        Some(source.split(':').next()?.to_owned())
+    }
+
     /// A container VM's name is the container's and a part of its id.
     fn is_delivery_to(&self, container: &str) -> bool {
         let vm = self.vm.as_deref().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What packets do: every kind of NAT rule and every way to treat the firewall, told by probes through the edge.
 
 use e2e::manifests::{EDGE, dnat, grants, public, routed, rule, segment, tenants, vch};
-use e2e::outside::{container, put};
+use e2e::outside::{container, delete, firewall_rules_of, in_nsx, put};
 use e2e::traffic::Packet;
 use e2e::{Outcome, Play, World, demand, equal};
 use lab::Options;
@@ -65,36 +65,55 @@ async fn packets_go_where_rules_say() -> Outcome {
     play.end()
 }
 
-/// Declares rules, waits until they are in effect, and returns their keys.
-async fn declare(world: &World, rules: &[Value]) -> Outcome<Vec<Key>> {
-    world.bring_up(rules).await
+/// Declares rules, waits until they are in effect, looks at them, and takes them away whatever was seen.
+async fn with(world: &World, rules: &[Value], look: impl AsyncFnOnce(&[Key]) -> Outcome) -> Outcome {
+    let keys = world.create_all(rules).await?;
+    let seen = match world.all_ready(&keys).await {
+        Ok(()) => look(&keys).await,
+        Err(failure) => Err(failure),
+    };
+    world.remove(&keys).await?;
+    if in_nsx(&world.lab, CLOSED).await?.is_some() {
+        delete(&world.lab, CLOSED).await?;
+    }
+    seen
 }
 
 fn edge(from: &str, port: u16) -> Packet {
     Packet::tcp(from, EDGE, port)
 }
 
+/// Where packets for a container arrive.
+fn at(address: &str, port: u16) -> String {
+    format!("{address}:{port}")
+}
+
 async fn port_translation(world: &World) -> Outcome {
-    let keys = declare(world, &[dnat("nat", "ports", 8080, WEB, &json!({}))]).await?;
-    edge(FRIEND, 8080)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    edge(FRIEND, 80).is_lost(world).await?;
-    // The translated port on the external address is not published by it.
-    edge(FRIEND, 8081).is_lost(world).await?;
-    // The target moves with the spec.
-    world
-        .change(
-            &keys[0],
-            &json!({"spec": {"internal": {"address": NEXT, "port": 8443}}}),
-        )
-        .await?;
-    world.ready(&keys[0]).await?;
-    edge(FRIEND, 8080)
-        .reaches(world, "next", Some("10.30.40.12:8443"))
-        .await?;
-    world.remove(&keys).await?;
-    edge(FRIEND, 8080).is_lost(world).await?;
+    with(
+        world,
+        &[dnat("nat", "ports", 8080, WEB, &json!({}))],
+        async |keys| {
+            edge(FRIEND, 8080)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+            edge(FRIEND, 80).is_lost(world).await?;
+            edge(FRIEND, 8081).is_lost(world).await?;
+            // The target moves with the spec.
+            world
+                .change(
+                    &keys[0],
+                    &json!({"spec": {"internal": {"address": NEXT, "port": 8443}}}),
+                )
+                .await?;
+            world.ready(&keys[0]).await?;
+            edge(FRIEND, 8080)
+                .reaches(world, "next", Some(&at(NEXT, 8443)))
+                .await?;
+            Ok(())
+        },
+    )
+    .await?;
+    edge(FRIEND, 8080).will_be_lost(world).await?;
     Ok(())
 }
 
@@ -105,88 +124,119 @@ async fn port_ranges(world: &World) -> Outcome {
         dnat("nat", "shifted", 9000, WEB, &shifted),
         dnat("nat", "same", 7000, NEXT, &same),
     ];
-    let keys = declare(world, &rules).await?;
-    for (port, to) in [(9000, 100), (9003, 103), (9009, 109)] {
-        edge(FRIEND, port)
-            .reaches(world, "web", Some(&format!("{WEB}:{to}")))
-            .await?;
-    }
-    for port in [7000, 7005] {
-        edge(FRIEND, port)
-            .reaches(world, "next", Some(&format!("{NEXT}:{port}")))
-            .await?;
-    }
-    for port in [8999, 9010, 6999, 7006] {
-        edge(FRIEND, port).is_lost(world).await?;
-    }
-    world.remove(&keys).await
+    with(world, &rules, async |_| {
+        for (port, to) in [(9000, 100), (9003, 103), (9009, 109)] {
+            edge(FRIEND, port)
+                .reaches(world, "web", Some(&at(WEB, to)))
+                .await?;
+        }
+        for port in [7000, 7005] {
+            edge(FRIEND, port)
+                .reaches(world, "next", Some(&at(NEXT, port)))
+                .await?;
+        }
+        for port in [8999, 9010, 6999, 7006] {
+            edge(FRIEND, port).is_lost(world).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn all_ports(world: &World) -> Outcome {
     let all = json!({"protocol": null, "external": {"address": "203.0.113.20", "port": null}, "internal": {"port": null}});
-    let keys = declare(world, &[dnat("nat", "all", 1, WEB, &all)]).await?;
-    for port in [1, 80, 65535] {
-        Packet::tcp(FRIEND, "203.0.113.20", port)
-            .reaches(world, "web", Some(&format!("{WEB}:{port}")))
-            .await?;
-        Packet::udp(FRIEND, "203.0.113.20", port)
-            .reaches(world, "web", Some(&format!("{WEB}:{port}")))
-            .await?;
-    }
-    world.remove(&keys).await
+    with(world, &[dnat("nat", "all", 1, WEB, &all)], async |_| {
+        for port in [1, 80, 65535] {
+            Packet::tcp(FRIEND, "203.0.113.20", port)
+                .reaches(world, "web", Some(&at(WEB, port)))
+                .await?;
+            Packet::udp(FRIEND, "203.0.113.20", port)
+                .reaches(world, "web", Some(&at(WEB, port)))
+                .await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn protocols(world: &World) -> Outcome {
     let udp = json!({"protocol": "UDP"});
-    let rules = [
+    let both = [
         dnat("nat", "tcp", 5353, WEB, &json!({})),
         dnat("nat", "udp", 5353, NEXT, &udp),
     ];
-    let keys = declare(world, &rules).await?;
-    edge(FRIEND, 5353)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    Packet::udp(FRIEND, EDGE, 5353)
-        .reaches(world, "next", Some("10.30.40.12:80"))
-        .await?;
-    world.remove(&keys[1..]).await?;
-    Packet::udp(FRIEND, EDGE, 5353).is_lost(world).await?;
-    world.remove(&keys[..1]).await
+    with(world, &both, async |_| {
+        edge(FRIEND, 5353)
+            .reaches(world, "web", Some(&at(WEB, 80)))
+            .await?;
+        Packet::udp(FRIEND, EDGE, 5353)
+            .reaches(world, "next", Some(&at(NEXT, 80)))
+            .await?;
+        Ok(())
+    })
+    .await?;
+    with(
+        world,
+        &[dnat("nat", "tcp-alone", 5354, WEB, &json!({}))],
+        async |_| {
+            edge(FRIEND, 5354)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+            Packet::udp(FRIEND, EDGE, 5354).is_lost(world).await?;
+            Ok(())
+        },
+    )
+    .await
 }
 
 async fn remote_limited(world: &World) -> Outcome {
     let limited = json!({"remote": {"cidr": "198.51.100.0/24"}});
-    let keys = declare(world, &[dnat("nat", "limited", 8082, WEB, &limited)]).await?;
-    edge(FRIEND, 8082)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    edge(STRANGER, 8082)
-        .meets(world, "not be delivered", |fate| fate.verdict != "delivered")
-        .await?;
-    world.remove(&keys).await
+    with(
+        world,
+        &[dnat("nat", "limited", 8082, WEB, &limited)],
+        async |_| {
+            edge(FRIEND, 8082)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+            edge(STRANGER, 8082)
+                .meets(world, "not be translated", |fate| {
+                    fate.verdict != "delivered" && fate.translated.is_none()
+                })
+                .await?;
+            Ok(())
+        },
+    )
+    .await
+}
+
+/// No firewall rule of ours.
+fn open() -> Value {
+    json!({"mode": "Unmanaged", "allowFrom": null})
 }
 
 async fn priority_order(world: &World) -> Outcome {
-    let first = json!({"priority": 100, "remote": {"cidr": "198.51.100.0/24"}, "firewall": {"mode": "Unmanaged", "allowFrom": null}});
-    let rest = json!({"priority": 900, "firewall": {"mode": "Unmanaged", "allowFrom": null}});
+    let first = json!({"priority": 100, "remote": {"cidr": "198.51.100.0/24"}, "firewall": open()});
+    let rest = json!({"priority": 900, "firewall": open()});
     let rules = [
         dnat("nat", "rest", 8083, WEB, &rest),
         dnat("nat", "first", 8083, NEXT, &first),
     ];
-    let keys = declare(world, &rules).await?;
-    edge(FRIEND, 8083)
-        .reaches(world, "next", Some("10.30.40.12:80"))
-        .await?;
-    edge(STRANGER, 8083)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    // The order turns with the numbers.
-    world.change(&keys[0], &json!({"spec": {"priority": 50}})).await?;
-    world.ready(&keys[0]).await?;
-    edge(FRIEND, 8083)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    world.remove(&keys).await
+    with(world, &rules, async |keys| {
+        edge(FRIEND, 8083)
+            .reaches(world, "next", Some(&at(NEXT, 80)))
+            .await?;
+        edge(STRANGER, 8083)
+            .reaches(world, "web", Some(&at(WEB, 80)))
+            .await?;
+        // The order turns with the numbers.
+        world.change(&keys[0], &json!({"spec": {"priority": 50}})).await?;
+        world.ready(&keys[0]).await?;
+        edge(FRIEND, 8083)
+            .reaches(world, "web", Some(&at(WEB, 80)))
+            .await?;
+        Ok(())
+    })
+    .await
 }
 
 async fn no_dnat(world: &World) -> Outcome {
@@ -194,66 +244,65 @@ async fn no_dnat(world: &World) -> Outcome {
         "action": "NoDNAT", "protocol": "TCP", "external": {"address": EDGE, "port": 8084},
         "gateway": {"tier1": "vic-edge"}, "remote": {"cidr": "192.0.2.0/24"}, "priority": 10,
     });
-    let unmanaged = json!({"firewall": {"mode": "Unmanaged", "allowFrom": null}});
-    let rules = [
-        dnat("nat", "for-all", 8084, WEB, &unmanaged),
-        rule("nat", "but-not", &spec),
-    ];
-    let keys = declare(world, &rules).await?;
-    edge(FRIEND, 8084)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    let fate = edge(STRANGER, 8084).is_lost(world).await?;
-    equal("translated", fate.translated, None)?;
-    world.remove(&keys).await
+    let for_all = dnat("nat", "for-all", 8084, WEB, &json!({"firewall": open()}));
+    with(world, &[for_all, rule("nat", "but-not", &spec)], async |_| {
+        edge(FRIEND, 8084)
+            .reaches(world, "web", Some(&at(WEB, 80)))
+            .await?;
+        let fate = edge(STRANGER, 8084).is_lost(world).await?;
+        equal("translated", fate.translated, None)
+    })
+    .await
 }
 
 /// Packets from inside: what the world sees as their source.
-async fn leaves_as(world: &World, from: &str, to: &str, source: Option<&str>) -> Outcome {
-    let fate = Packet::tcp(from, to, 443).fate(world).await?;
-    let seen = fate
-        .translated
-        .as_deref()
-        .map(|text| text.split(':').next().unwrap_or_default().to_owned());
-    demand(seen.as_deref() == source, || {
-        format!("{from} to {to} should leave as {source:?}: {fate:#?}")
-    })
+async fn leaves_as(world: &World, from: &str, to: &str, source: &str) -> Outcome {
+    let what = format!("leave as {source}");
+    Packet::tcp(from, to, 443)
+        .meets(world, &what, |fate| {
+            fate.verdict == "delivered" && fate.source().as_deref() == Some(source)
+        })
+        .await?;
+    Ok(())
 }
 
-async fn snat(world: &World) -> Outcome {
+/// The whole of network `web` leaves as 203.0.113.30.
+fn out(name: &str) -> Value {
     let spec = json!({
         "action": "SNAT", "external": {"address": "203.0.113.30"}, "internal": {"networkRef": {"name": "web"}},
     });
-    leaves_as(world, WEB, FRIEND, None).await?;
-    let keys = declare(world, &[rule("nat", "out", &spec)]).await?;
-    leaves_as(world, WEB, FRIEND, Some("203.0.113.30")).await?;
-    leaves_as(world, NEXT, FRIEND, Some("203.0.113.30")).await?;
-    // One address only, and towards one peer only.
-    let narrow = json!({"spec": {"internal": {"address": WEB}, "remote": {"cidr": "198.51.100.0/24"}}});
-    world.change(&keys[0], &narrow).await?;
-    world.ready(&keys[0]).await?;
-    leaves_as(world, WEB, FRIEND, Some("203.0.113.30")).await?;
-    leaves_as(world, WEB, STRANGER, None).await?;
-    leaves_as(world, NEXT, FRIEND, None).await?;
-    world.remove(&keys).await?;
-    leaves_as(world, WEB, FRIEND, None).await
+    rule("nat", name, &spec)
+}
+
+async fn snat(world: &World) -> Outcome {
+    leaves_as(world, WEB, FRIEND, WEB).await?;
+    with(world, &[out("out")], async |keys| {
+        leaves_as(world, WEB, FRIEND, "203.0.113.30").await?;
+        leaves_as(world, NEXT, FRIEND, "203.0.113.30").await?;
+        // One address only, and towards one peer only.
+        let narrow = json!({"spec": {"internal": {"address": WEB}, "remote": {"cidr": "198.51.100.0/24"}}});
+        world.change(&keys[0], &narrow).await?;
+        world.ready(&keys[0]).await?;
+        leaves_as(world, WEB, FRIEND, "203.0.113.30").await?;
+        leaves_as(world, WEB, STRANGER, WEB).await?;
+        leaves_as(world, NEXT, FRIEND, NEXT).await
+    })
+    .await
 }
 
 async fn no_snat(world: &World) -> Outcome {
-    let out = json!({
-        "action": "SNAT", "external": {"address": "203.0.113.30"}, "internal": {"networkRef": {"name": "web"}},
-    });
     let but = json!({
         "action": "NoSNAT", "internal": {"networkRef": {"name": "web"}}, "remote": {"cidr": "192.0.2.0/24"}, "priority": 10,
     });
-    let keys = declare(
+    with(
         world,
-        &[rule("nat", "out", &out), rule("nat", "but-not-to", &but)],
+        &[out("out-again"), rule("nat", "but-not-to", &but)],
+        async |_| {
+            leaves_as(world, WEB, FRIEND, "203.0.113.30").await?;
+            leaves_as(world, WEB, STRANGER, WEB).await
+        },
     )
-    .await?;
-    leaves_as(world, WEB, FRIEND, Some("203.0.113.30")).await?;
-    leaves_as(world, WEB, STRANGER, None).await?;
-    world.remove(&keys).await
+    .await
 }
 
 async fn reflexive(world: &World) -> Outcome {
@@ -262,16 +311,17 @@ async fn reflexive(world: &World) -> Outcome {
         "internal": {"networkRef": {"name": "web"}, "address": NEXT},
         "firewall": {"mode": "Exclusive", "allowFrom": [{"cidr": "198.51.100.0/24"}]},
     });
-    let keys = declare(world, &[rule("nat", "both-ways", &spec)]).await?;
-    Packet::tcp(FRIEND, "203.0.113.40", 8022)
-        .reaches(world, "next", Some("10.30.40.12:8022"))
-        .await?;
-    Packet::tcp(STRANGER, "203.0.113.40", 8022)
-        .is_dropped(world)
-        .await?;
-    leaves_as(world, NEXT, FRIEND, Some("203.0.113.40")).await?;
-    leaves_as(world, WEB, FRIEND, None).await?;
-    world.remove(&keys).await
+    with(world, &[rule("nat", "both-ways", &spec)], async |_| {
+        Packet::tcp(FRIEND, "203.0.113.40", 8022)
+            .reaches(world, "next", Some(&at(NEXT, 8022)))
+            .await?;
+        Packet::tcp(STRANGER, "203.0.113.40", 8022)
+            .is_dropped(world)
+            .await?;
+        leaves_as(world, NEXT, FRIEND, "203.0.113.40").await?;
+        leaves_as(world, WEB, FRIEND, WEB).await
+    })
+    .await
 }
 
 async fn exclusive(world: &World) -> Outcome {
@@ -281,45 +331,49 @@ async fn exclusive(world: &World) -> Outcome {
         dnat("nat", "narrow", 8085, WEB, &narrow),
         dnat("nat", "beside", 8086, WEB, &json!({})),
     ];
-    let keys = declare(world, &rules).await?;
-    edge(FRIEND, 8085)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    for stranger in [STRANGER, "198.51.100.200"] {
-        edge(stranger, 8085).is_dropped(world).await?;
-        edge(stranger, 8086)
-            .reaches(world, "web", Some("10.30.40.11:80"))
+    with(world, &rules, async |keys| {
+        edge(FRIEND, 8085)
+            .reaches(world, "web", Some(&at(WEB, 80)))
             .await?;
-    }
-    // Widened again, and nothing of the old rules is left.
-    world
-        .change(
-            &keys[0],
-            &json!({"spec": {"firewall": {"allowFrom": [{"cidr": "0.0.0.0/0"}]}}}),
-        )
-        .await?;
-    world.ready(&keys[0]).await?;
-    edge(STRANGER, 8085)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    world.remove(&keys).await
+        for stranger in [STRANGER, "198.51.100.200"] {
+            edge(stranger, 8085).is_dropped(world).await?;
+            edge(stranger, 8086)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+        }
+        // Widened again, and nothing of the old rules is left.
+        world
+            .change(
+                &keys[0],
+                &json!({"spec": {"firewall": {"allowFrom": [{"cidr": "0.0.0.0/0"}]}}}),
+            )
+            .await?;
+        world.ready(&keys[0]).await?;
+        edge(STRANGER, 8085)
+            .reaches(world, "web", Some(&at(WEB, 80)))
+            .await?;
+        Ok(())
+    })
+    .await
 }
 
 async fn exclusive_internal(world: &World) -> Outcome {
     let narrow =
         json!({"firewall": {"allowFrom": [{"cidr": "198.51.100.0/24"}], "match": "InternalAddress"}});
-    let keys = declare(world, &[dnat("nat", "inner", 8087, WEB, &narrow)]).await?;
-    edge(FRIEND, 8087)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    edge(STRANGER, 8087).is_dropped(world).await?;
-    world.remove(&keys).await
+    with(world, &[dnat("nat", "inner", 8087, WEB, &narrow)], async |_| {
+        edge(FRIEND, 8087)
+            .reaches(world, "web", Some(&at(WEB, 80)))
+            .await?;
+        edge(STRANGER, 8087).is_dropped(world).await?;
+        Ok(())
+    })
+    .await
 }
 
 const CLOSED: &str = "/infra/domains/default/gateway-policies/closed-by-hand";
 
-/// What an administrator closed: port 8088 and 8089 of the edge's address, behind whatever is more particular.
-async fn close(world: &World) -> Outcome {
+/// What an administrator closed: the edge's address, behind whatever is more particular. Waits until it shows at `port`.
+async fn close(world: &World, port: u16) -> Outcome {
     let policy = json!({
         "resource_type": "GatewayPolicy", "display_name": "closed by hand", "category": "LocalGatewayRules",
         "sequence_number": 900_000,
@@ -330,79 +384,95 @@ async fn close(world: &World) -> Outcome {
         }],
     });
     put(&world.lab, CLOSED, &policy).await?;
-    edge(FRIEND, 22)
-        .meets(world, "be dropped by the hand's rule", |fate| {
-            fate.verdict != "delivered"
-        })
-        .await?;
-    Ok(())
-}
-
-async fn additive(world: &World) -> Outcome {
-    let friends = json!({"firewall": {"mode": "Additive", "allowFrom": [{"cidr": "198.51.100.0/24"}]}});
-    let keys = declare(world, &[dnat("nat", "additive", 8088, WEB, &friends)]).await?;
-    edge(STRANGER, 8088)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    close(world).await?;
-    edge(FRIEND, 8088)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    let fate = edge(STRANGER, 8088).is_dropped(world).await?;
+    let fate = edge(STRANGER, port).will_be_dropped(world).await?;
     demand(
         fate.rule.as_deref().is_some_and(|rule| rule.starts_with(CLOSED)),
         || format!("{fate:?}"),
-    )?;
-    e2e::outside::delete(&world.lab, CLOSED).await?;
-    world.remove(&keys).await
+    )
+}
+
+fn friends() -> Value {
+    json!({"mode": "Additive", "allowFrom": [{"cidr": "198.51.100.0/24"}]})
+}
+
+async fn additive(world: &World) -> Outcome {
+    with(
+        world,
+        &[dnat(
+            "nat",
+            "additive",
+            8088,
+            WEB,
+            &json!({"firewall": friends()}),
+        )],
+        async |_| {
+            edge(STRANGER, 8088)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+            close(world, 8088).await?;
+            edge(FRIEND, 8088)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+            Ok(())
+        },
+    )
+    .await
 }
 
 async fn unmanaged(world: &World) -> Outcome {
-    let open = json!({"firewall": {"mode": "Unmanaged", "allowFrom": null}});
-    let keys = declare(world, &[dnat("nat", "unmanaged", 8089, WEB, &open)]).await?;
-    equal(
-        "firewall rules",
-        e2e::outside::firewall_rules_of(&world.lab, "nat", "unmanaged").await?,
-        Vec::<Value>::new(),
-    )?;
-    edge(STRANGER, 8089)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    close(world).await?;
-    edge(STRANGER, 8089).is_dropped(world).await?;
-    // Another mode later: its rules come, and go again.
-    let friends = json!({"mode": "Additive", "allowFrom": [{"cidr": "198.51.100.0/24"}]});
-    world
-        .change(&keys[0], &json!({"spec": {"firewall": friends}}))
-        .await?;
-    world.ready(&keys[0]).await?;
-    edge(FRIEND, 8089)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    world
-        .change(
-            &keys[0],
-            &json!({"spec": {"firewall": {"mode": "Unmanaged", "allowFrom": null}}}),
-        )
-        .await?;
-    world.ready(&keys[0]).await?;
-    edge(FRIEND, 8089).is_dropped(world).await?;
-    e2e::outside::delete(&world.lab, CLOSED).await?;
-    world.remove(&keys).await
+    with(
+        world,
+        &[dnat("nat", "unmanaged", 8089, WEB, &json!({"firewall": open()}))],
+        async |keys| {
+            equal(
+                "firewall rules",
+                firewall_rules_of(&world.lab, "nat", "unmanaged").await?,
+                Vec::<Value>::new(),
+            )?;
+            edge(STRANGER, 8089).will_reach(world, "web").await?;
+            close(world, 8089).await?;
+            edge(FRIEND, 8089).is_dropped(world).await?;
+            // Another mode later: its rules come, and go again.
+            world
+                .change(&keys[0], &json!({"spec": {"firewall": friends()}}))
+                .await?;
+            world.ready(&keys[0]).await?;
+            edge(FRIEND, 8089)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+            world
+                .change(&keys[0], &json!({"spec": {"firewall": open()}}))
+                .await?;
+            world.ready(&keys[0]).await?;
+            edge(FRIEND, 8089).will_be_dropped(world).await?;
+            Ok(())
+        },
+    )
+    .await
 }
 
 async fn bypass(world: &World) -> Outcome {
     let skips = json!({"firewall": {"mode": "Bypass", "allowFrom": null}});
     let key = world.create(&dnat("nat", "bypass", 8090, WEB, &skips)).await?;
     world.refused(&key, "Accepted", "NotAllowed").await?;
-    edge(FRIEND, 8090).is_lost(world).await?;
+    edge(FRIEND, 8090)
+        .meets(world, "not be translated", |fate| fate.translated.is_none())
+        .await?;
+    world.remove(&[key]).await?;
     let allowed = grants(&world.lab, &json!({"firewallBypass": "Allowed"}));
     world.resite(&json!({"tenants": tenants(&allowed)})).await?;
-    world.ready(&key).await?;
-    close(world).await?;
-    edge(STRANGER, 8090)
-        .reaches(world, "web", Some("10.30.40.11:80"))
-        .await?;
-    e2e::outside::delete(&world.lab, CLOSED).await?;
-    world.remove(&[key]).await
+    let unmanaged = dnat("nat", "beside-bypass", 8091, WEB, &json!({"firewall": open()}));
+    with(
+        world,
+        &[dnat("nat", "bypass", 8090, WEB, &skips), unmanaged],
+        async |_| {
+            edge(STRANGER, 8091).will_reach(world, "web").await?;
+            close(world, 8091).await?;
+            edge(STRANGER, 8090)
+                .reaches(world, "web", Some(&at(WEB, 80)))
+                .await?;
+            Ok(())
+        },
+    )
+    .await
 }

@@ -26,40 +26,33 @@ fn options(name: &str) -> Options {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_operator_writes_no_more_than_it_must() -> Outcome {
-    let world = World::with_site(options("writes")).await?;
     let mut play = Play::new();
-    play.scene(
-        &world,
-        "a new object costs one write",
-        each_object_costs(&world, 1),
-    )
-    .await;
-    play.scene(
-        &world,
-        "a second apply changes nothing",
-        a_second_apply_changes_nothing(&world),
-    )
-    .await;
-    play.scene(
-        &world,
-        "at rest nothing grows with the number of rules",
-        rest_does_not_grow(&world),
-    )
-    .await;
-    play.end()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_admission_policy_a_new_object_costs_two_writes() -> Outcome {
-    let world = World::with_site(Options {
+    {
+        let world = World::with_site(options("writes")).await?;
+        let w = &world;
+        play.scene(w, "a new object costs one write", each_object_costs(w, 1))
+            .await;
+        play.scene(
+            w,
+            "a second apply changes nothing",
+            a_second_apply_changes_nothing(w),
+        )
+        .await;
+        play.scene(
+            w,
+            "at rest nothing grows with the number of rules",
+            rest_does_not_grow(w),
+        )
+        .await;
+    }
+    let without = Options {
         admission_policy: false,
         ..options("writes-two")
-    })
-    .await?;
-    let mut play = Play::new();
+    };
+    let world = World::with_site(without).await?;
     play.scene(
         &world,
-        "a new object costs two writes",
+        "without the admission policy it costs two",
         each_object_costs(&world, 2),
     )
     .await;
