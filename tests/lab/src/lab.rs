@@ -105,8 +105,8 @@ impl Lab {
             progress.step("nsxsim and vcsim serve");
             Ok::<_, Error>((nsx, vcenter))
         };
-        let (simulators, cluster) = tokio::join!(simulators, Cluster::start(&run, &network, tools, progress));
-        let ((nsx, vcenter), cluster) = (simulators?, cluster?);
+        let ((nsx, vcenter), cluster) =
+            tokio::try_join!(simulators, Cluster::start(&run, &network, tools, progress))?;
         progress.step("seeding the cluster");
         let client = cluster.client().await?;
         seed::crds(&client).await?;
