@@ -12,6 +12,9 @@ use crate::overlay;
 use crate::row::{Row, State};
 use crate::{Change, Observed, Realization};
 
+/// How long an own write may stay unseen before it is looked for directly: the index rarely lags longer.
+const DOUBT: Duration = Duration::from_secs(2);
+
 /// Where a read comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -412,6 +415,18 @@ impl Entry {
             self.unrealized_since = None;
         }
         self.cause = cause;
+    }
+
+    /// Whether the index contradicts an own write for longer than it usually lags, or after it has shown the write.
+    pub(crate) fn is_disputed(&self, read_at: Duration) -> bool {
+        let Some(claim) = &self.claim else { return false };
+        self.writing == 0
+            && self.removal.is_none()
+            && match claim.content {
+                Content::Put { confirmed: true, .. } => claim.put_aside.is_some(),
+                Content::Put { confirmed: false, .. } => read_at >= claim.since + DOUBT,
+                Content::Gone => false,
+            }
     }
 
     /// Lets a claim go that the lag has made needless.

@@ -247,7 +247,23 @@ impl Mirror {
             return false;
         }
         let lag = self.lag;
-        self.touch(&row.path, |entry| entry.see(row, source, read_at, lag))
+        let changed = self.touch(&row.path, |entry| entry.see(row, source, read_at, lag));
+        if source == Source::Index {
+            self.suspect_if_disputed(&row.path, read_at);
+        }
+        changed
+    }
+
+    /// The index contradicts an own write: the past, or someone else's hand. A direct read tells, and need not wait
+    /// for the lag.
+    fn suspect_if_disputed(&mut self, path: &str, read_at: Duration) {
+        if self
+            .entries
+            .get(path)
+            .is_some_and(|entry| entry.is_disputed(read_at))
+        {
+            self.suspects.insert(path.to_owned());
+        }
     }
 
     /// Whether an object is to be kept at all.
@@ -346,7 +362,7 @@ impl Mirror {
                 self.touch(path, |entry| missed = entry.miss(read_at, lag));
             }
             match missed {
-                Missed::Nothing => {}
+                Missed::Nothing => self.suspect_if_disputed(path, read_at),
                 Missed::RemovalOver => changed.push(path.clone()),
                 Missed::Suspect => {
                     self.suspects.insert(path.clone());
@@ -392,7 +408,7 @@ impl Mirror {
 
     // -- what is still to be found out
 
-    /// Objects that seem to be gone. A direct read of each tells.
+    /// Objects that seem to be gone, or edited right after an own write. A direct read of each tells.
     pub(crate) fn suspects(&self) -> Vec<String> {
         self.suspects.iter().cloned().collect()
     }

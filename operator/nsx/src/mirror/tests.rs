@@ -111,20 +111,36 @@ fn nothing_absent_inside_the_lag_counts() {
     let mut mirror = mirror();
     write(&mut mirror, put(PATH, 1), at(1));
     mirror.complete(Scope::Owned, HashSet::new());
-    assert!(mirror.polled(&[PATH.into()], &[], at(5)).is_empty());
-    assert!(mirror.suspects().is_empty());
-    assert_eq!(v(&mirror, PATH), Some(1));
-    assert!(
-        mirror.polled(&[PATH.into()], &[], at(12)).is_empty(),
-        "even then it is only suspect"
-    );
-    assert_eq!(mirror.suspects(), [PATH]);
-    assert_eq!(v(&mirror, PATH), Some(1));
+    assert!(mirror.polled(&[PATH.into()], &[], at(2)).is_empty());
+    assert!(mirror.suspects().is_empty(), "the index lags");
+    for seconds in [5, 12] {
+        assert!(mirror.polled(&[PATH.into()], &[], at(seconds)).is_empty());
+        assert_eq!(
+            mirror.suspects(),
+            [PATH],
+            "for longer than it usually lags: a direct read tells"
+        );
+        assert_eq!(v(&mirror, PATH), Some(1), "a suspicion is no absence");
+    }
     assert!(
         mirror.fetched(PATH, None, at(12), at(12)),
         "a direct read is proof"
     );
     assert_eq!(v(&mirror, PATH), None);
+}
+
+#[test]
+fn an_edit_right_after_a_confirmed_write_is_looked_at_directly() {
+    let mut mirror = mirror();
+    write(&mut mirror, put(PATH, 1), at(1));
+    mirror.observe(Scope::Owned, &[plain(PATH, 1, 100)], at(2));
+    assert!(mirror.suspects().is_empty(), "the index shows our write");
+    mirror.observe(Scope::Owned, &[plain(PATH, 9, 200)], at(3));
+    assert_eq!(v(&mirror, PATH), Some(1), "it may be the past");
+    assert_eq!(mirror.suspects(), [PATH]);
+    assert!(mirror.fetched(PATH, Some(&plain(PATH, 9, 200)), at(3), at(3)));
+    assert_eq!(v(&mirror, PATH), Some(9), "a direct read is not");
+    assert!(mirror.suspects().is_empty());
 }
 
 #[test]
