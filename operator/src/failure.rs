@@ -326,7 +326,10 @@ impl Failure {
 
 /// The text as one sentence: a capital at its head, unless a name stands there that has none, and a full stop at its end.
 fn sentence(text: &str) -> String {
-    if text.starts_with("vCenter") || text.starts_with("vSphere") {
+    if ["vCenter", "vSphere", "spec."]
+        .iter()
+        .any(|name| text.starts_with(name))
+    {
         return format!("{}.", text.trim_end_matches('.'));
     }
     let mut chars = text.trim_end_matches('.').chars();

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use futures::Stream;
 use tokio_util::bytes::Bytes;
@@ -19,9 +20,11 @@ use crate::failure::ApplyError;
 
 mod download;
 mod publisher;
+mod refusal;
 mod store;
 
 pub use publisher::Publisher;
+use refusal::Refusal;
 pub use store::Store;
 pub(crate) use store::causes;
 
@@ -29,7 +32,7 @@ pub(crate) use store::causes;
 const ROOT: &str = "vic-operator";
 
 /// Why an image is not on the datastore.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ImageError {
     /// What was downloaded is not what the Site's release says.
     #[error("the image at {url} has the SHA-256 {found}, and the release says {expected}; it was not kept")]
@@ -109,8 +112,11 @@ impl Purpose {
     }
 }
 
-/// A download under way: its size and its bytes.
+/// A download under way.
 pub struct Incoming {
+    /// What the server says that would change with the content (`ETag`, `Last-Modified`); `None` if it says
+    /// nothing of the kind.
+    pub version: Option<String>,
     /// Size in bytes, as its server announces it.
     pub size: u64,
     /// The bytes.
@@ -123,6 +129,7 @@ pub struct Incoming {
 struct Turn {
     alone: tokio::sync::Mutex<()>,
     brought: AtomicU64,
+    refused: Mutex<Option<Refusal>>,
 }
 
 /// Images on their way, per connection: each is brought by one, while others wait for it.
@@ -185,6 +192,24 @@ impl Images {
 impl Turn {
     fn count(&self) -> u64 {
         self.brought.load(Ordering::SeqCst)
+    }
+
+    fn refusal(&self, size: u64, version: Option<&str>) -> Option<ImageError> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused
+            .as_ref()
+            .and_then(|refused| refused.stands(size, version, Instant::now()))
+    }
+
+    fn refuse(&self, size: u64, version: Option<String>, error: &ImageError) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = Some(Refusal::next(
+            refused.as_ref(),
+            size,
+            version,
+            error.clone(),
+            Instant::now(),
+        ));
     }
 }
 
@@ -253,14 +278,14 @@ impl<S: Store> Target<'_, S> {
         }
         let _alone = turn.alone.lock().await;
         if turn.count() == count {
-            let brought = self.fetch(purpose, source, there).await;
+            let brought = self.fetch(purpose, source, turn, there).await;
             turn.brought.fetch_add(1, Ordering::SeqCst);
             return brought;
         }
         let there = self.store.list(self.folder).await.map_err(ImageError::from)?;
         match self.find(purpose, source, &there)? {
             Some(found) => Ok(found),
-            None => self.fetch(purpose, source, &there).await,
+            None => self.fetch(purpose, source, turn, &there).await,
         }
     }
 
@@ -300,11 +325,15 @@ impl<S: Store> Target<'_, S> {
         &self,
         purpose: Purpose,
         source: &ImageSource,
+        turn: &Turn,
         there: &[vsphere::FileInfo],
     ) -> Result<StoredImage, ApplyError> {
-        self.sweep(purpose, source, there).await?;
         let incoming = self.store.open(&source.url).await?;
-        let size = incoming.size;
+        let (size, version) = (incoming.size, incoming.version.clone());
+        if let Some(refused) = turn.refusal(size, version.as_deref()) {
+            return Err(refused.into());
+        }
+        self.sweep(purpose, source, there).await?;
         let (body, account) = download::accounted(&source.url, size, incoming.body);
         let part = self.folder.join(&partial_name(&source.sha256, purpose));
         (self.may_write)()?;
@@ -322,6 +351,7 @@ impl<S: Store> Target<'_, S> {
         let publisher = match self.verdict(source, account.finish()) {
             Ok(publisher) => publisher,
             Err(error) => {
+                turn.refuse(size, version, &error);
                 (self.may_write)()?;
                 self.store.delete(&part).await.map_err(ImageError::from)?;
                 return Err(error.into());

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use futures::{Stream, TryStreamExt};
+use reqwest::header::{ETAG, LAST_MODIFIED};
 use tokio_util::bytes::Bytes;
 use vsphere::{DatastorePath, Engine, Error, FileInfo};
 
@@ -81,10 +82,13 @@ async fn download(url: &str) -> Result<Incoming, ImageError> {
         url: url.to_owned(),
         reason: "its server does not tell the size".to_owned(),
     })?;
+    let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+    let version = header(ETAG).or_else(|| header(LAST_MODIFIED));
     let body = response
         .bytes_stream()
         .map_err(|error| io::Error::other(causes(&error.without_url())));
     Ok(Incoming {
+        version,
         size,
         body: Box::pin(body),
     })

@@ -19,6 +19,7 @@ struct Lab {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     downloads: AtomicU64,
     lists: AtomicU64,
+    uploads: AtomicU64,
     /// The transfer breaks after this many bytes.
     breaks_at: Option<usize>,
 }
@@ -56,6 +57,7 @@ impl Store for Lab {
             chunks.push(Err(io::Error::other("connection reset")));
         }
         Ok(Incoming {
+            version: Some(sha256(&content)),
             size,
             body: Box::pin(stream::iter(chunks)),
         })
@@ -81,6 +83,7 @@ impl Store for Lab {
         size: u64,
         body: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
     ) -> Result<(), Error> {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
         let mut body = Box::pin(body);
         let mut content = Vec::new();
         while let Some(chunk) = body.next().await {
@@ -251,6 +254,23 @@ async fn what_is_not_the_release_is_not_kept() {
     let error = image_error(bring(&Images::default(), &lab, &wrong).await);
     assert!(matches!(error, ImageError::Version { .. }), "{error}");
     assert!(lab.files().is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_image_is_downloaded_once_and_the_right_one_as_soon_as_it_is_there() {
+    let (mut lab, release) = lab();
+    let right = lab
+        .served
+        .insert(release.appliance.url.clone(), iso("tampered", PUBLISHER))
+        .unwrap();
+    let images = Images::default();
+    for _ in 0..3 {
+        let error = image_error(bring(&images, &lab, &release).await);
+        assert!(matches!(error, ImageError::Checksum { .. }), "{error}");
+        assert_eq!(lab.uploads.load(Ordering::Relaxed), 1);
+    }
+    lab.served.insert(release.appliance.url.clone(), right);
+    assert!(bring(&images, &lab, &release).await.is_ok());
 }
 
 #[tokio::test]

@@ -164,12 +164,25 @@ fn reachable(vm: &Vm) -> Result<(), Failure> {
 /// compared.
 pub(super) fn plan(wanted: &Wanted, state: &State, bundle: Option<&Bundle>) -> Result<Plan<Action>, Failure> {
     let mut steps = Steps::default();
+    let mut vm_steps = Steps::default();
+    match &state.vm {
+        None => plan_birth(wanted, &mut vm_steps),
+        Some(vm) => plan_vm(wanted, state, vm, bundle, &mut vm_steps)?,
+    }
+    // Images come first: where they cannot be had, nothing else is begun. And before a VM boots again they
+    // are looked for: a file that is gone would keep it from booting.
+    if vm_steps.0.iter().any(|step| step.action == Action::ConfigureVm) {
+        let what = format!("images of {}", wanted.release.version);
+        steps.push(
+            Verb::Create,
+            what,
+            "they are booted, unless they are there",
+            Action::BringImages,
+        );
+    }
     plan_pool(wanted, state, &mut steps);
     plan_folder(wanted, state, &mut steps);
-    match &state.vm {
-        None => plan_birth(wanted, &mut steps),
-        Some(vm) => plan_vm(wanted, state, vm, bundle, &mut steps)?,
-    }
+    steps.0.extend(vm_steps.0);
     Ok(Plan { steps: steps.0 })
 }
 
@@ -271,13 +284,6 @@ fn plan_folder(wanted: &Wanted, state: &State, steps: &mut Steps) {
 
 fn plan_birth(wanted: &Wanted, steps: &mut Steps) {
     let what = format!("endpoint VM {}", wanted.endpoint.name);
-    let version = &wanted.release.version;
-    steps.push(
-        Verb::Create,
-        format!("images of {version}"),
-        "they are booted, unless they are there",
-        Action::BringImages,
-    );
     steps.push(Verb::Create, &what, ABSENT, Action::CreateVm);
     plan_directories(wanted, &VchConfig::default(), steps);
     steps.push(
@@ -331,14 +337,6 @@ fn plan_vm(
         }
         return Ok(());
     }
-    // Before it boots, its images are looked for: a file that is gone would keep it from booting.
-    let version = &wanted.release.version;
-    steps.push(
-        Verb::Create,
-        format!("images of {version}"),
-        "they are booted, unless they are there",
-        Action::BringImages,
-    );
     let half_made = vm
         .extra_config
         .get(guestinfo::VCH_ID_KEY)
