@@ -26,6 +26,8 @@ use crate::settings::{QUIET, RECONCILE_TIMEOUT};
 use crate::tracker::backoff;
 use crate::wake::Topic;
 
+/// Reasons of what is merely under way: neither they nor their end are worth an Event.
+const UNDER_WAY: [&str; 4] = ["Pending", "Realizing", "Booting", "Loading"];
 /// How often something blocked is looked at even if nothing tells of a change.
 const BLOCKED_RECHECK: Duration = Duration::from_secs(15);
 /// How often something under way is looked at even if nothing tells of a change.
@@ -228,7 +230,7 @@ async fn settle<K: Declared>(
     if let Err(action) = write_status(object, ctx, key, &details, &before).await {
         return (action, summary.reason);
     }
-    if ready_reason(&previous) != Some(summary.reason) {
+    if ready_reason(&previous) != Some(summary.reason) && class != Some(Class::Progress) {
         publish_event(object, ctx, &summary, &previous).await;
     }
     let action = if class.is_some() {
@@ -281,15 +283,15 @@ async fn write_status<K: Declared>(
     }
 }
 
-/// Events on transitions only, and none on a first success.
+/// Events on transitions only, and none of what was merely under way.
 async fn publish_event<K: Declared>(
     object: &Arc<K>,
     ctx: &Context,
     summary: &Summary,
     previous: &[Condition],
 ) {
-    let born = ready_reason(previous).is_none_or(|reason| reason == "Pending");
-    if summary.ready == Truth::True && born {
+    let passed = ready_reason(previous).is_none_or(|reason| UNDER_WAY.contains(&reason));
+    if summary.ready == Truth::True && passed {
         return;
     }
     let event = Event {

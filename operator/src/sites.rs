@@ -50,6 +50,8 @@ pub struct Connected {
     seeded: OnceLock<()>,
     /// Claims of this instance's rules by gateway, granted (perhaps before NSX shows them) and waiting.
     pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Contender>>>,
+    /// What was deleted in NSX for objects that are going, by their UID: policy paths.
+    pub removals: Mutex<HashMap<String, Vec<String>>>,
     /// The edge clusters of gateways, once read.
     pub edge_clusters: Mutex<HashMap<String, Option<String>>>,
     /// Images on their way to datastores.
@@ -109,6 +111,7 @@ impl Connected {
             sharing: Mutex::default(),
             seeded: OnceLock::new(),
             claims: Mutex::default(),
+            removals: Mutex::default(),
             edge_clusters: Mutex::default(),
             images: Images::default(),
             lease: parts.lease,

@@ -1,5 +1,6 @@
 //! What the controllers of namespaced kinds share: the way to a Site, and what it grants.
 
+use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use ipnet::Ipv4Net;
@@ -275,13 +276,48 @@ pub(crate) async fn submit_removal(
             .into_iter()
             .map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }),
     );
+    let paths = changes.iter().map(|change| change.path().to_owned()).collect();
     let outcome = submit(connected, changes).await;
     let mut sharing = sharing(connected);
     if outcome.is_err() {
         sharing.replace(uid, &before);
+    } else {
+        removals(connected).insert(uid.to_owned(), paths);
     }
     sharing.settle(uid);
     outcome
+}
+
+fn removals(connected: &Connected) -> MutexGuard<'_, HashMap<String, Vec<String>>> {
+    connected.removals.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Holds an object up until NSX has really taken away what it had: traffic flows until then.
+///
+/// # Errors
+/// While NSX is at it.
+pub(crate) fn await_removal(
+    ctx: &Context,
+    key: &ObjectKey,
+    ground: &Ground,
+    uid: &str,
+) -> Result<(), Failure> {
+    let Some(engine) = &ground.connected.nsx else {
+        return Ok(());
+    };
+    let paths = removals(&ground.connected).get(uid).cloned().unwrap_or_default();
+    for path in &paths {
+        let topic = Topic::Nsx {
+            site: ground.site.clone(),
+            path: path.clone(),
+        };
+        ctx.wake.watch(key, topic);
+    }
+    if let Some(path) = paths.iter().find(|path| engine.is_deleting(path)) {
+        return Err(ApplyError::Realizing(format!("NSX has taken {path} away")).into());
+    }
+    removals(&ground.connected).remove(uid);
+    Ok(())
 }
 
 /// Hands NSX changes to the engine, after asking whether this process may still write.

@@ -64,7 +64,7 @@ fn walk(kind: &str, schema: &Value, path: &mut Vec<String>, rules: &mut Vec<Rule
             kind: kind.to_owned(),
             path: path.clone(),
             demand,
-        })
+        });
     };
     demands(schema).into_iter().for_each(&mut add);
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Outcome, demand};
 use crate::manifests::{POC, TEAM, key_of, site, site_key};
 
 /// How long anything may take that the operator does by itself.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Pause between two looks at something that nothing tells of.
 const LOOK: Duration = Duration::from_millis(100);
 

@@ -6,7 +6,7 @@ use vsphere::PortGroupSpec;
 
 use super::plan::own_port_group;
 use crate::context::Context;
-use crate::controllers::common::{Ground, ground, submit, submit_removal};
+use crate::controllers::common::{Ground, await_removal, ground, submit, submit_removal};
 use crate::controllers::site::in_use;
 use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
 use crate::kind::ObjectKey;
@@ -129,7 +129,7 @@ async fn segment(
         },
     );
     let Some(observed) = engine.get(&path) else {
-        return Ok(());
+        return await_removal(ctx, key, ground, &owner.uid);
     };
     if retain {
         let body = topology::without_tags(&observed.body);
@@ -155,5 +155,6 @@ async fn segment(
         path,
         resource_type: "Segment".to_owned(),
     }];
-    submit_removal(&ground.connected, &owner.uid, changes).await
+    submit_removal(&ground.connected, &owner.uid, changes).await?;
+    await_removal(ctx, key, ground, &owner.uid)
 }

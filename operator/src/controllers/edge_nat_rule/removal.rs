@@ -5,7 +5,7 @@ use vic_crds::{DeletionPolicy, EdgeNatRule, ManagementPolicy};
 
 use super::claim;
 use crate::context::Context;
-use crate::controllers::common::{ground, submit, submit_removal};
+use crate::controllers::common::{await_removal, ground, submit, submit_removal};
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
 
@@ -30,9 +30,10 @@ pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -
         .collect();
     if retain {
         submit(&ground.connected, changes).await?;
-    } else {
+    } else if !changes.is_empty() {
         submit_removal(&ground.connected, &owner.uid, changes).await?;
     }
+    await_removal(ctx, key, &ground, &owner.uid)?;
     claim::release(ctx, key, &ground.site, &ground.connected);
     Ok(())
 }
