@@ -32,7 +32,10 @@ pub fn demand(holds: bool, message: impl FnOnce() -> String) -> Outcome {
 ///
 /// # Errors
 /// They differ.
-#[expect(clippy::needless_pass_by_value, reason = "callers hand over what they have just read")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers hand over what they have just read"
+)]
 pub fn equal<A: PartialEq<B> + fmt::Debug, B: fmt::Debug>(what: &str, got: A, expected: B) -> Outcome {
     demand(got == expected, || {
         format!("{what}: expected {expected:?}, got {got:?}")

@@ -1,6 +1,8 @@
 //! The kube-apiserver refuses what the API refuses: for every enum, pattern, bound and CEL rule of the CRDs, a
 //! manifest one edit away from a valid one.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

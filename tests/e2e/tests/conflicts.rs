@@ -1,5 +1,7 @@
 //! Who may publish what: the older claim, rules made by others, and what a Site grants.
 
+#![cfg(test)]
+
 use e2e::manifests::{EDGE, RULE, dnat, grants, key, routed, rule, segment, tenants};
 use e2e::outside::{Calls, Snapshot, delete, in_nsx, nat_rule_of, nat_rules, periods, put, text};
 use e2e::{Outcome, Play, World, demand, equal};

@@ -1,5 +1,7 @@
 //! What goes, in which order, what stays on purpose, and who is told to hold it up.
 
+#![cfg(test)]
+
 use e2e::manifests::{
     EDGE, HOST, NETWORK, POC, RULE, dhcp, dnat, key, key_of, public, routed, segment, site, site_key, vch,
     vlan,

@@ -1,5 +1,7 @@
 //! What someone edits or deletes by hand is put right, and what is not ours is left alone.
 
+#![cfg(test)]
+
 use e2e::manifests::{HOST, NETWORK, RULE, dhcp, dnat, key, public, routed, segment, vch, vlan};
 use e2e::outside::{
     Calls, GATEWAY, Snapshot, by_moref, delete, edit, firewall_rules_of, in_nsx, in_vcenter, nat_rule_of,

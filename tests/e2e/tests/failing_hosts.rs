@@ -1,6 +1,8 @@
 //! What can be wrong with a container host: each says so in one sentence, leaves nothing half done, and goes on by
 //! itself when the cause is gone.
 
+#![cfg(test)]
+
 use e2e::manifests::{HOST, RELEASE, address, key, public, releases, segment, vch};
 use e2e::outside::{KEPT, Snapshot, container, edit, in_vcenter};
 use e2e::{Outcome, Play, World, demand, equal};

@@ -1,6 +1,8 @@
 //! What can be wrong with a Site, a network or a rule: each says so in one sentence, writes nothing, and goes on by
 //! itself when the cause is gone.
 
+#![cfg(test)]
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use base64::Engine;
@@ -69,6 +71,10 @@ async fn what_is_wrong_is_said_and_recovers_by_itself() -> Outcome {
 }
 
 /// Whichever of the two servers a scene is about.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers hand over what they have just made"
+)]
 fn spec_of(server: &str, changes: Value) -> Value {
     json!({ server: changes })
 }

@@ -1,5 +1,7 @@
 //! What packets do: every kind of NAT rule and every way to treat the firewall, told by probes through the edge.
 
+#![cfg(test)]
+
 use e2e::manifests::{EDGE, dnat, grants, public, routed, rule, segment, tenants, vch};
 use e2e::outside::{container, delete, firewall_rules_of, in_nsx, put};
 use e2e::traffic::Packet;

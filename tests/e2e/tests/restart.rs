@@ -1,5 +1,7 @@
 //! An operator that is killed in the middle and one that comes back to a world at rest.
 
+#![cfg(test)]
+
 use e2e::manifests::{POC, dhcp, dnat, key_of, public, routed, segment, site, vch, vlan};
 use e2e::outside::{Calls, Snapshot, marked_in_nsx, periods};
 use e2e::{Outcome, Play, World, demand, equal};

@@ -1,5 +1,7 @@
 //! What the operator writes and asks for: no more than it must, and nothing at rest.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use e2e::manifests::{
