@@ -233,7 +233,7 @@ async fn attached(world: &World) -> Outcome {
         )
         .await?;
     }
-    world.gone(&[lan.clone()]).await?;
+    world.gone(std::slice::from_ref(&lan)).await?;
     let rest: Vec<Key> = keys
         .into_iter()
         .filter(|key| *key != lan && key.kind != HOST)
