@@ -140,7 +140,29 @@ fn check(wanted: &Wanted, state: &State) -> Result<(), Failure> {
         );
         return Err(PlanError::InUse(text).into());
     }
+    misplaced(state, vm)?;
     reachable(vm)
+}
+
+/// A VM that somebody moved, or whose pool or folder somebody destroyed: containers would be made elsewhere
+/// than it is, and nobody but who moved it knows why.
+fn misplaced(state: &State, vm: &Vm) -> Result<(), Failure> {
+    let pool = state.pool.as_ref().map(|(pool, _)| &pool.moref);
+    let folder = state.folder.as_ref().map(|folder| &folder.moref);
+    for (what, own, actual) in [("resource pool", pool, &vm.pool), ("folder", folder, &vm.parent)] {
+        if actual.is_some() && own.is_some() && actual.as_ref() != own {
+            let sentence = format!(
+                "the endpoint VM {} does not lie in its {what}; move it back",
+                vm.name
+            );
+            return Err(ApplyError::Degraded {
+                reason: "Misplaced",
+                sentence,
+            }
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// A VM that vCenter cannot manage is left alone until it can.

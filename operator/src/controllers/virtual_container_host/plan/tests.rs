@@ -397,6 +397,16 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
             "vic-machine is changing",
         ),
         (
+            edit_vm(&|vm| vm.pool = Some(Moref::new("ResourcePool", "resgroup-14"))),
+            "Misplaced",
+            "its resource pool",
+        ),
+        (
+            edit_vm(&|vm| vm.parent = Some(Moref::new("Folder", "group-2"))),
+            "Misplaced",
+            "its folder",
+        ),
+        (
             edit_vm(&|vm| vm.connection_state = ConnectionState::Inaccessible),
             "VMUnreachable",
             "inaccessible",
