@@ -50,8 +50,13 @@ impl Snapshot {
         };
         let mut found = of("nsx", &self.nsx, &later.nsx);
         found.extend(of("vcenter", &self.vcenter, &later.vcenter));
-        // A session that is used changes by that alone.
-        found.retain(|change| !(change.contains("/sessions/") && change.contains("/used: ")));
+        // What changes by time or by being used alone.
+        let by_itself = |change: &String| {
+            change.contains("/sessions/") && change.contains("/used: ")
+                || change.contains("/publish_time: ")
+                || change.contains("/config/lastModified: ")
+        };
+        found.retain(|change| !by_itself(change));
         found
     }
 
