@@ -5,7 +5,7 @@ use topology::Range;
 use vic_crds::{ContainerNetworkStatus, PortGroupStatus};
 use vsphere::{AnyNetwork, Inventory};
 
-use super::plan::own_port_group;
+use super::plan::{intents, own_port_group};
 use super::validate::{Backing, Wanted};
 use crate::conditions::{ConditionType, Summary, Truth};
 use crate::context::Context;
@@ -103,17 +103,20 @@ pub(super) fn effect(
         &wanted.owner.name,
     );
     if let Backing::Segment { .. } = &wanted.backing {
-        let path = segment_path(wanted);
-        ctx.wake.watch(
-            &key,
-            Topic::Nsx {
-                site: ground.site.clone(),
-                path: path.clone(),
-            },
-        );
+        // The DHCP profile too: whoever edits it by hand edits this network.
+        for intent in intents(wanted) {
+            let site = ground.site.clone();
+            ctx.wake.watch(
+                &key,
+                Topic::Nsx {
+                    site,
+                    path: intent.path,
+                },
+            );
+        }
         realized(
             ground.connected.nsx()?,
-            &path,
+            &segment_path(wanted),
             &format!("segment {}", wanted.display_name),
         )?;
     }
