@@ -181,7 +181,7 @@ fn profile(wanted: &Wanted) -> Option<Intent> {
 }
 
 /// The segment and, with DHCP, its server profile.
-fn intents(wanted: &Wanted) -> Vec<Intent> {
+pub(super) fn intents(wanted: &Wanted) -> Vec<Intent> {
     let Backing::Segment {
         transport_zone,
         gateway,
