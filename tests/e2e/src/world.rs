@@ -437,7 +437,9 @@ impl World {
 /// Whether a message is one plain sentence: a capital first, a full stop last, nothing that only a programmer reads.
 fn plain(message: &str) -> Result<(), &'static str> {
     let head = |first: char| first.is_uppercase() || first.is_ascii_digit();
-    if !message.starts_with(head) && !message.starts_with("vCenter") || message.starts_with("VCenter") {
+    if !message.starts_with(head) && !message.starts_with("vCenter") && !message.starts_with("spec.")
+        || message.starts_with("VCenter")
+    {
         return Err("no capital at its head, or one that is not the name's");
     }
     if !message.ends_with('.') {
