@@ -8,7 +8,7 @@ use e2e::manifests::{
     HOST, POC, dhcp, dnat, key, key_of, public, routed, segment, site, site_key, vch, vlan,
 };
 use e2e::outside::{Calls, periods};
-use e2e::{Failure, Outcome, Play, World, demand, equal};
+use e2e::{Outcome, Play, World, demand, equal};
 use lab::Options;
 use lab::audit::cost;
 use lab::kinds::Key;
