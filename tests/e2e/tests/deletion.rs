@@ -239,7 +239,10 @@ async fn attached(world: &World) -> Outcome {
         .filter(|key| *key != lan && key.kind != HOST)
         .collect();
     world.remove(&rest).await?;
-    before.comes_back(world, &KEPT).await
+    // What a hand destroys may leave a log behind.
+    before
+        .comes_back(world, &[KEPT[0], KEPT[1], "/files/[LocalDS_0] attached-vch/"])
+        .await
 }
 
 async fn retained(world: &World) -> Outcome {

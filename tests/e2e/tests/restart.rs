@@ -22,7 +22,7 @@ const KEPT: [&str; 3] = [
 const MOMENTS: [&str; 7] = [
     // Images are uploaded once only: this is the first.
     "PUT /folder",
-    "CreateDVPortgroup_Task",
+    "AddDVPortgroup_Task",
     "CreateResourcePool",
     "CreateFolder",
     "CreateVM_Task",
