@@ -279,7 +279,7 @@ async fn grant(world: &World, changes: &Value) -> Outcome {
 async fn not_granted(world: &World) -> Outcome {
     grant(
         world,
-        &json!({"gateways": null, "subnets": ["10.30.20.0/23"], "externalAddresses": [EDGE]}),
+        &json!({"gateways": null, "subnets": ["10.30.20.0/22"], "externalAddresses": [EDGE]}),
     )
     .await?;
     world.namespace("refused").await?;
@@ -288,7 +288,7 @@ async fn not_granted(world: &World) -> Outcome {
     let subnet = json!({"subnets": [{"gatewayAddress": "10.99.0.1/24"}]});
     let cases = [
         (
-            routed("refused", "gateway", 20, &json!({})),
+            routed("refused", "gateway", 22, &json!({})),
             "gateway tier1/vic-edge",
         ),
         (segment("refused", "subnet", &subnet), "subnet 10.99.0.0/24"),
