@@ -14,6 +14,8 @@ use crate::kind::{Kind, ObjectKey};
 pub enum Topic {
     /// What the operator knows of an object, or that it is gone.
     Object(ObjectKey),
+    /// A namespace's labels, which say what it is granted.
+    Namespace(String),
     /// A Secret or ConfigMap in the operator's namespace.
     Reference(String),
     /// An object in NSX, by policy path.

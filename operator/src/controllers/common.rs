@@ -60,11 +60,13 @@ pub(crate) fn ground(
 }
 
 impl Ground {
-    /// What this Site grants to a namespace.
+    /// What this Site grants to an object's namespace.
     ///
     /// # Errors
     /// Where several tenants match. No tenant grants nothing.
-    pub(crate) fn grants(&self, ctx: &Context, namespace: &str) -> Result<Grants, ValidateError> {
+    pub(crate) fn grants(&self, ctx: &Context, key: &ObjectKey) -> Result<Grants, ValidateError> {
+        let namespace = key.namespace.as_str();
+        ctx.wake.watch(key, Topic::Namespace(namespace.to_owned()));
         let labels = ctx.namespace_labels(namespace);
         let matching: Vec<_> = self
             .spec

@@ -49,7 +49,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         filled.cache(),
     );
     let (rules, rule_store) = controller_of(&client, queue(Kind::EdgeNatRule), &shutdown, filled.cache());
-    let (namespace_store, namespaces) = watch_namespaces(&client, filled.cache());
+    let (namespace_store, namespaces) = watch_namespaces(&client, wake.clone(), filled.cache());
     let stores = Stores {
         sites: site_store,
         networks: network_store,
@@ -139,8 +139,10 @@ async fn drive<K: Declared>(controller: Controller<K>, ctx: Arc<Context>) {
         .await;
 }
 
+/// What a namespace is granted follows its labels: a new label reconciles the objects in it.
 fn watch_namespaces(
     client: &Client,
+    wake: Arc<Wake>,
     filled: CancellationToken,
 ) -> (
     Store<PartialObjectMeta<Namespace>>,
@@ -153,7 +155,8 @@ fn watch_namespaces(
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(tells_when(filled))
-        .applied_objects();
+        .applied_objects()
+        .map_ok(move |namespace| wake.changed(&Topic::Namespace(namespace.name_any())));
     (reader, drain(stream))
 }
 

@@ -165,6 +165,9 @@ pub async fn chart(
         .filter(|object| CHART_KINDS.contains(&kind(object).as_str()))
         .filter(|object| policies || !kind(object).contains("AdmissionPolicy"))
         .collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": wanted });
     let file = run.write("chart.json", list.to_string())?;
     let mut kubectl = Command::new(tools.path(Tool::Kubectl));

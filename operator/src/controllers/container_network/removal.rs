@@ -12,6 +12,9 @@ use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
 use crate::kind::ObjectKey;
 use crate::wake::Topic;
 
+/// What the description of a retained port group says in place of our mark.
+const RETAINED: &str = "Retained when its declaration was deleted";
+
 pub(super) async fn remove(
     network: &ContainerNetwork,
     ctx: &Context,
@@ -68,7 +71,8 @@ async fn port_group(
         };
         let spec = PortGroupSpec {
             name: group.name.clone(),
-            description: String::new(),
+            // An empty text could be read as "leave it as it is".
+            description: RETAINED.to_owned(),
             vlan_id,
             num_ports: group.num_ports,
             binding: vsphere::Binding::Early,

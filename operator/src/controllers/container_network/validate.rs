@@ -55,7 +55,7 @@ pub(super) fn validate(
     key: &ObjectKey,
     references: &References,
 ) -> Result<Wanted, Failure> {
-    let grants = references.ground.grants(ctx, &key.namespace)?;
+    let grants = references.ground.grants(ctx, key)?;
     let spec = &network.spec;
     let backing = backing(network, key, references, &grants)?;
     let subnet = spec.subnets.first();

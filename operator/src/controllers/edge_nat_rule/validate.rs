@@ -27,7 +27,7 @@ pub(super) fn validate(
     key: &ObjectKey,
     references: &References,
 ) -> Result<Wanted, Failure> {
-    let grants = references.ground.grants(ctx, &key.namespace)?;
+    let grants = references.ground.grants(ctx, key)?;
     let uid = rule.metadata.uid.clone().unwrap_or_default();
     let owner = ctx.owner(key, &uid);
     let external = external(rule)?;

@@ -38,7 +38,7 @@ pub(super) struct State {
     /// What has a name that we need: a few words, and the object.
     pub(super) taken: Option<(String, Moref)>,
     /// Another VCH's endpoint VM on our bridge network.
-    pub(super) bridge_user: Option<Moref>,
+    pub(super) bridge_user: Option<BridgeUser>,
 }
 
 /// What is a VCH's own.
@@ -204,9 +204,28 @@ fn taken(inventory: &Inventory, wanted: &Wanted, own: &Own<'_>) -> Option<(Strin
         .map(|(what, moref)| (what.to_owned(), moref.clone()))
 }
 
+/// Who has our network as its bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BridgeUser {
+    pub(super) moref: Moref,
+    /// Whose it is, where its VM says so.
+    pub(super) owner: Option<Owner>,
+}
+
+impl BridgeUser {
+    /// What the owner of a namespace may know of it.
+    pub(super) fn named_in(&self, namespace: &str) -> String {
+        match &self.owner {
+            Some(owner) if owner.namespace == namespace => format!("{} {}", owner.kind, owner.name),
+            Some(_) => "a VCH of another namespace".to_owned(),
+            None => format!("another VCH ({})", self.moref),
+        }
+    }
+}
+
 /// The endpoint VM of another VCH, made by whomever, that has our network as its bridge. Who has it keeps
 /// it: if that is our own VM, nobody else's is in the way.
-fn bridge_user(inventory: &Inventory, wanted: &Wanted, own: &Own<'_>) -> Option<Moref> {
+fn bridge_user(inventory: &Inventory, wanted: &Wanted, own: &Own<'_>) -> Option<BridgeUser> {
     let bridge = &wanted.endpoint.bridge.attachment.moref;
     let uses = |vm: &Vm| vm.extra_config.get(BRIDGE_KEY) == Some(bridge);
     if own.vm.is_some_and(uses) {
@@ -216,7 +235,13 @@ fn bridge_user(inventory: &Inventory, wanted: &Wanted, own: &Own<'_>) -> Option<
         .vms
         .values()
         .find(|vm| uses(vm) && own.vm.is_none_or(|own| own.moref != vm.moref));
-    other.map(|vm| vm.moref.clone())
+    other.map(|vm| BridgeUser {
+        moref: vm.moref.clone(),
+        owner: vm
+            .extra_config
+            .get(OWNER_KEY)
+            .and_then(|mark| Owner::from_mark(mark)),
+    })
 }
 
 #[cfg(test)]

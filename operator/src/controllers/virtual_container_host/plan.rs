@@ -57,7 +57,7 @@ pub(super) fn refuse(
         .taken
         .as_ref()
         .map(|(_, moref)| moref)
-        .or(state.bridge_user.as_ref());
+        .or(state.bridge_user.as_ref().map(|user| &user.moref));
     if let Some(moref) = blocker {
         ctx.wake.watch(
             key,
@@ -97,9 +97,10 @@ fn check(wanted: &Wanted, state: &State) -> Result<(), Failure> {
         ))
         .into());
     }
-    if let Some(moref) = &state.bridge_user {
+    if let Some(user) = &state.bridge_user {
         return Err(PlanError::Conflict(format!(
-            "the bridge network must be dedicated, and another VCH ({moref}) already has it as its bridge; nothing was written"
+            "the bridge network must be dedicated, and {} already has it as its bridge; nothing was written",
+            user.named_in(&wanted.owner.namespace)
         ))
         .into());
     }

@@ -55,7 +55,7 @@ pub(super) fn validate(
     key: &ObjectKey,
     references: &References,
 ) -> Result<Wanted, Failure> {
-    let grants = references.ground.grants(ctx, &key.namespace)?;
+    let grants = references.ground.grants(ctx, key)?;
     check_grants(key, references, &grants)?;
     let spec = &vch.spec;
     let name = display_name(spec.display_name.as_deref(), key, NAME_LIMIT)?;

@@ -7,7 +7,7 @@ use vsphere::{Allocation, Moref, PoolConfig};
 
 use super::super::claims::Claims;
 use super::super::find::tests::owner;
-use super::super::find::{Place, birth_name};
+use super::super::find::{BridgeUser, Place, birth_name};
 use super::super::validate::TlsWanted;
 use super::*;
 use crate::certificates;
@@ -379,11 +379,25 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         ),
         (
             State {
-                bridge_user: Some(moref),
+                bridge_user: Some(BridgeUser {
+                    moref: moref.clone(),
+                    owner: None,
+                }),
                 ..State::default()
             },
             "Conflict",
-            "must be dedicated",
+            "must be dedicated, and another VCH (",
+        ),
+        (
+            State {
+                bridge_user: Some(BridgeUser {
+                    moref,
+                    owner: Some(owner("rival")),
+                }),
+                ..State::default()
+            },
+            "Conflict",
+            "VirtualContainerHost rival already has it",
         ),
         (moved, "Invalid", "spec.compute.resourcePool"),
         (
