@@ -176,9 +176,9 @@ async fn rest_does_not_grow(world: &World) -> Outcome {
 
 /// What a rest looks like: the calls of each period, each kind of period once.
 async fn bursts(world: &World) -> Outcome<BTreeSet<Vec<String>>> {
-    // The last writes are confirmed first.
+    // The last writes are confirmed first, and while they are younger than the index's lag they are read with each look.
     Calls::forget(&world.lab).await?;
-    periods(world, 10).await?;
+    periods(world, 24).await?;
     Calls::forget(&world.lab).await?;
     let mark = world.lab.audit().mark()?;
     // Now and then a period reads everything anew: all kinds of periods are within some dozen.
