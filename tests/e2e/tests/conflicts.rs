@@ -268,7 +268,11 @@ async fn foreign_comes_later(world: &World) -> Outcome {
         "what is not ours was deleted".to_owned()
     })?;
     world.remove(&[ours]).await?;
-    delete(&world.lab, FOREIGN).await
+    delete(&world.lab, FOREIGN).await?;
+    // NSX takes it away in its own time; the next scene begins without it.
+    Calls::forget(&world.lab).await?;
+    periods(world, 6).await?;
+    Ok(())
 }
 
 async fn grant(world: &World, changes: &Value) -> Outcome {
