@@ -58,6 +58,11 @@ impl Snapshot {
                 || change.contains("/ports/")
                 || change.contains("/realizedlogicalport/")
                 || change.contains("/config/lastModified: ")
+                // Nor its inventory of VMs, which is vCenter's, nor how far NSX has come with what was written before.
+                || change.contains("/inventory/")
+                || change.contains("/status/consolidated_status/")
+                || change.contains("/status/publish_status: ")
+                || change.contains("/realized/") && change.contains(" became ")
         };
         found.retain(|change| !by_itself(change));
         found
