@@ -290,6 +290,42 @@ pub(crate) async fn submit_removal(
     outcome
 }
 
+/// Leaves objects where they are, without our tags; shared ones too, where `uid` was the last to use them.
+///
+/// # Errors
+/// As [`submit`]; then it still uses what it used.
+pub(crate) async fn submit_retained(
+    connected: &Connected,
+    uid: &str,
+    objects: &[nsx::Observed],
+) -> Result<(), Failure> {
+    let engine = connected.nsx()?;
+    let (unused, before) = sharing(connected).remove(uid);
+    let shared = unused.iter().filter_map(|(path, _)| engine.get(path));
+    let changes = objects
+        .iter()
+        .cloned()
+        .chain(shared)
+        .map(|object| untagged(&object))
+        .collect();
+    let outcome = submit(connected, changes).await;
+    let mut sharing = sharing(connected);
+    if outcome.is_err() {
+        sharing.replace(uid, &before);
+    }
+    sharing.settle(uid);
+    outcome
+}
+
+/// The object as it is, without our tags.
+fn untagged(object: &nsx::Observed) -> nsx::Change {
+    nsx::Change::Put(nsx::Intent {
+        path: object.path.clone(),
+        resource_type: object.resource_type.clone(),
+        body: topology::without_tags(&object.body),
+    })
+}
+
 fn removals(connected: &Connected) -> MutexGuard<'_, HashMap<String, Vec<String>>> {
     connected.removals.lock().unwrap_or_else(PoisonError::into_inner)
 }

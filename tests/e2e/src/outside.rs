@@ -62,7 +62,7 @@ impl Snapshot {
                 || change.contains("/inventory/")
                 || change.contains("/status/consolidated_status/")
                 || change.contains("/status/publish_status: ")
-                || change.contains("/realized/") && change.contains(" became ")
+                || change.contains("/realized/")
         };
         found.retain(|change| !by_itself(change));
         found

@@ -6,7 +6,7 @@ use vsphere::PortGroupSpec;
 
 use super::plan::own_port_group;
 use crate::context::Context;
-use crate::controllers::common::{Ground, await_removal, ground, submit, submit_removal};
+use crate::controllers::common::{Ground, await_removal, ground, submit_removal, submit_retained};
 use crate::controllers::site::in_use;
 use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
 use crate::kind::ObjectKey;
@@ -136,13 +136,7 @@ async fn segment(
         return await_removal(ctx, key, ground, &owner.uid);
     };
     if retain {
-        let body = topology::without_tags(&observed.body);
-        let kept = nsx::Change::Put(nsx::Intent {
-            path,
-            resource_type: "Segment".to_owned(),
-            body,
-        });
-        return submit(&ground.connected, vec![kept]).await;
+        return submit_retained(&ground.connected, &owner.uid, &[observed]).await;
     }
     let joined = observed.text("realization_id").map(str::to_owned);
     let group = ground.connected.vsphere.read(|inventory| {

@@ -5,7 +5,7 @@ use vic_crds::{DeletionPolicy, EdgeNatRule, ManagementPolicy};
 
 use super::claim;
 use crate::context::Context;
-use crate::controllers::common::{await_removal, ground, submit, submit_removal};
+use crate::controllers::common::{await_removal, ground, submit_removal, submit_retained};
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
 
@@ -24,13 +24,10 @@ pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -
     let owner = ctx.owner(key, rule.metadata.uid.as_deref().unwrap_or_default());
     let own = engine.owned_with(&nsx::Tag::new(UID_SCOPE, &owner.uid));
     let retain = rule.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
-    let changes: Vec<nsx::Change> = own
-        .iter()
-        .map(|observed| if retain { kept(observed) } else { deleted(observed) })
-        .collect();
     if retain {
-        submit(&ground.connected, changes).await?;
-    } else if !changes.is_empty() {
+        submit_retained(&ground.connected, &owner.uid, &own).await?;
+    } else if !own.is_empty() {
+        let changes = own.iter().map(deleted).collect();
         submit_removal(&ground.connected, &owner.uid, changes).await?;
     }
     await_removal(ctx, key, &ground, &owner.uid)?;
@@ -43,13 +40,4 @@ fn deleted(observed: &nsx::Observed) -> nsx::Change {
         path: observed.path.clone(),
         resource_type: observed.resource_type.clone(),
     }
-}
-
-/// The object as it is, without our tags.
-fn kept(observed: &nsx::Observed) -> nsx::Change {
-    nsx::Change::Put(nsx::Intent {
-        path: observed.path.clone(),
-        resource_type: observed.resource_type.clone(),
-        body: topology::without_tags(&observed.body),
-    })
 }
