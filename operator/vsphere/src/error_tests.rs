@@ -1,16 +1,27 @@
 //! Every error has a class and one sentence.
 
+use super::Class::{Blocked, Terminal, Transient};
 use super::*;
 
-#[expect(clippy::too_many_lines, reason = "a table with a row for each error")]
-fn all() -> Vec<(Error, Class, &'static str)> {
-    use Class::{Blocked, Terminal, Transient};
-    let text = |text: &str| text.to_owned();
-    let fault = || Fault {
+type Row = (Error, Class, &'static str);
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn fault() -> Fault {
+    Fault {
         kind: "SystemError".to_owned(),
         message: String::new(),
-    };
-    let vm = || Some(Moref::new("VirtualMachine", "vm-1"));
+    }
+}
+
+fn vm() -> Option<Moref> {
+    Some(Moref::new("VirtualMachine", "vm-1"))
+}
+
+/// Errors of the way to vCenter, and of what may be asked on it.
+fn of_the_way() -> Vec<Row> {
     vec![
         (
             Error::Unreachable {
@@ -52,6 +63,52 @@ fn all() -> Vec<(Error, Class, &'static str)> {
             Blocked,
             "vCenter refuses this for lack of the privilege (unnamed) on the object.",
         ),
+        (
+            Error::Refused {
+                method: text("X"),
+                fault: fault(),
+            },
+            Transient,
+            "vCenter refused the call X with SystemError.",
+        ),
+        (
+            Error::OutcomeUnknown { method: text("X") },
+            Transient,
+            "The connection broke during X; what became of it is not known yet.",
+        ),
+        (
+            Error::Http {
+                status: 503,
+                method: text("X"),
+            },
+            Transient,
+            "vCenter answered with HTTP status 503 to X.",
+        ),
+        (
+            Error::Protocol {
+                method: text("X"),
+                reason: text("it ends early"),
+            },
+            Transient,
+            "vCenter's answer to X could not be understood: it ends early.",
+        ),
+        (
+            Error::Unsendable,
+            Terminal,
+            "A value has characters that cannot be sent to vCenter.",
+        ),
+        (
+            Error::InvalidUrl { url: text("x") },
+            Terminal,
+            "x is not an https address.",
+        ),
+        (Error::Closed, Transient, "The connection to vCenter was closed."),
+    ]
+}
+
+/// Errors of the objects and files that a call is about.
+fn of_objects() -> Vec<Row> {
+    vec![
         (
             Error::DuplicateName {
                 name: text("vch1"),
@@ -132,45 +189,6 @@ fn all() -> Vec<(Error, Class, &'static str)> {
             "A task of vCenter failed with SystemError.",
         ),
         (
-            Error::Refused {
-                method: text("X"),
-                fault: fault(),
-            },
-            Transient,
-            "vCenter refused the call X with SystemError.",
-        ),
-        (
-            Error::OutcomeUnknown { method: text("X") },
-            Transient,
-            "The connection broke during X; what became of it is not known yet.",
-        ),
-        (
-            Error::Http {
-                status: 503,
-                method: text("X"),
-            },
-            Transient,
-            "vCenter answered with HTTP status 503 to X.",
-        ),
-        (
-            Error::Protocol {
-                method: text("X"),
-                reason: text("it ends early"),
-            },
-            Transient,
-            "vCenter's answer to X could not be understood: it ends early.",
-        ),
-        (
-            Error::Unsendable,
-            Terminal,
-            "A value has characters that cannot be sent to vCenter.",
-        ),
-        (
-            Error::InvalidUrl { url: text("x") },
-            Terminal,
-            "x is not an https address.",
-        ),
-        (
             Error::Datacenter {
                 datacenter: text("DC9"),
                 problem: "does not exist",
@@ -202,8 +220,11 @@ fn all() -> Vec<(Error, Class, &'static str)> {
             Transient,
             "The upload of [ds] x is not whole: 3 of 5 bytes arrived.",
         ),
-        (Error::Closed, Transient, "The connection to vCenter was closed."),
     ]
+}
+
+fn all() -> impl Iterator<Item = Row> {
+    of_the_way().into_iter().chain(of_objects())
 }
 
 #[test]

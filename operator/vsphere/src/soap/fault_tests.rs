@@ -4,30 +4,39 @@ use super::*;
 use crate::error::Class;
 use crate::moref::Moref;
 
-#[expect(clippy::too_many_lines, reason = "a table with a row for each fault")]
-fn properties() -> Vec<(&'static str, &'static str, Error)> {
-    let object = || Some(Moref::new("Folder", "group-v3"));
-    let obj = r#"type="Folder">group-v3<"#;
-    let owned = |text: &str| text.to_owned();
-    let fault = |kind: &str| Fault {
+/// A fault's type, its properties, and the error it means.
+type Row = (&'static str, String, Error);
+
+/// An object in the XML of a fault, less the opening of its element.
+const OBJECT: &str = r#"type="Folder">group-v3<"#;
+
+fn object() -> Option<Moref> {
+    Some(Moref::new("Folder", "group-v3"))
+}
+
+fn owned(text: &str) -> String {
+    text.to_owned()
+}
+
+fn fault(kind: &str) -> Fault {
+    Fault {
         kind: kind.to_owned(),
         message: "Why not".to_owned(),
-    };
-    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+    }
+}
+
+/// Faults of who asks, and of a vCenter that is busy.
+fn of_the_caller() -> Vec<Row> {
     vec![
-        ("InvalidLogin", "", Error::InvalidLogin),
+        ("InvalidLogin", String::new(), Error::InvalidLogin),
         (
             "NotAuthenticated",
-            leak(format!(
-                "<object {obj}/object><privilegeId>System.View</privilegeId>"
-            )),
+            format!("<object {OBJECT}/object><privilegeId>System.View</privilegeId>"),
             Error::NotAuthenticated,
         ),
         (
             "NoPermission",
-            leak(format!(
-                "<object {obj}/object><privilegeId>Folder.Create</privilegeId>"
-            )),
+            format!("<object {OBJECT}/object><privilegeId>Folder.Create</privilegeId>"),
             Error::NoPermission {
                 privilege: Some(owned("Folder.Create")),
                 object: object(),
@@ -35,67 +44,115 @@ fn properties() -> Vec<(&'static str, &'static str, Error)> {
         ),
         (
             "NoPermission",
-            leak(format!(
-                "<missingPrivileges><entity {obj}/entity><privilegeIds>A.B</privilegeIds><privilegeIds>C.D\
+            format!(
+                "<missingPrivileges><entity {OBJECT}/entity><privilegeIds>A.B</privilegeIds><privilegeIds>C.D\
                  </privilegeIds></missingPrivileges>"
-            )),
+            ),
             Error::NoPermission {
                 privilege: Some(owned("A.B")),
                 object: object(),
             },
         ),
         (
+            "TaskInProgress",
+            owned("<task type=\"Task\">t</task>"),
+            Error::Busy {
+                fault: fault("TaskInProgress"),
+            },
+        ),
+        (
+            "VAppTaskInProgress",
+            String::new(),
+            Error::Busy {
+                fault: fault("VAppTaskInProgress"),
+            },
+        ),
+        (
+            "HostCommunication",
+            String::new(),
+            Error::Busy {
+                fault: fault("HostCommunication"),
+            },
+        ),
+        (
+            "HostNotConnected",
+            String::new(),
+            Error::Busy {
+                fault: fault("HostNotConnected"),
+            },
+        ),
+        (
+            "NetworkDisruptedAndConfigRolledBack",
+            String::new(),
+            Error::Busy {
+                fault: fault("NetworkDisruptedAndConfigRolledBack"),
+            },
+        ),
+        (
+            "FailToLockFaultToleranceVMs",
+            String::new(),
+            Error::Busy {
+                fault: fault("FailToLockFaultToleranceVMs"),
+            },
+        ),
+    ]
+}
+
+/// Faults of the object that is asked for.
+fn of_the_object() -> Vec<Row> {
+    vec![
+        (
             "DuplicateName",
-            leak(format!("<name>a%2fb</name><object {obj}/object>")),
+            format!("<name>a%2fb</name><object {OBJECT}/object>"),
             Error::DuplicateName {
                 name: owned("a/b"),
                 object: object(),
             },
         ),
-        ("ConcurrentAccess", "", Error::ConcurrentAccess),
+        ("ConcurrentAccess", String::new(), Error::ConcurrentAccess),
         (
             "ResourceInUse",
-            "<type>X</type><name>bridge</name>",
+            owned("<type>X</type><name>bridge</name>"),
             Error::ResourceInUse {
                 name: Some(owned("bridge")),
             },
         ),
         (
             "ManagedObjectNotFound",
-            leak(format!("<obj {obj}/obj>")),
+            format!("<obj {OBJECT}/obj>"),
             Error::ManagedObjectNotFound { object: object() },
         ),
         (
             "InvalidPowerState",
-            "<requestedState>poweredOff</requestedState><existingState>poweredOn</existingState>",
+            owned("<requestedState>poweredOff</requestedState><existingState>poweredOn</existingState>"),
             Error::InvalidPowerState {
                 existing: Some(PowerState::On),
             },
         ),
         (
             "InvalidState",
-            "",
+            String::new(),
             Error::InvalidState {
                 message: owned("Why not"),
             },
         ),
         (
             "FileNotFound",
-            "<file>[ds] x</file>",
+            owned("<file>[ds] x</file>"),
             Error::FileNotFound {
                 path: owned("[ds] x"),
             },
         ),
         (
             "FileAlreadyExists",
-            "<file>[ds] x</file>",
+            owned("<file>[ds] x</file>"),
             Error::FileAlreadyExists {
                 path: owned("[ds] x"),
             },
         ),
         (
             "InvalidArgument",
-            "<invalidProperty>spec.name</invalidProperty>",
+            owned("<invalidProperty>spec.name</invalidProperty>"),
             Error::InvalidArgument {
                 property: owned("spec.name"),
                 message: owned("Why not"),
@@ -103,7 +160,7 @@ fn properties() -> Vec<(&'static str, &'static str, Error)> {
         ),
         (
             "InvalidName",
-            "<name>x</name>",
+            owned("<name>x</name>"),
             Error::InvalidArgument {
                 property: owned("x"),
                 message: owned("Why not"),
@@ -111,55 +168,17 @@ fn properties() -> Vec<(&'static str, &'static str, Error)> {
         ),
         (
             "InvalidDatastorePath",
-            "<datastorePath>[x</datastorePath>",
+            owned("<datastorePath>[x</datastorePath>"),
             Error::InvalidArgument {
                 property: owned("[x"),
                 message: owned("Why not"),
             },
         ),
-        (
-            "TaskInProgress",
-            "<task type=\"Task\">t</task>",
-            Error::Busy {
-                fault: fault("TaskInProgress"),
-            },
-        ),
-        (
-            "VAppTaskInProgress",
-            "",
-            Error::Busy {
-                fault: fault("VAppTaskInProgress"),
-            },
-        ),
-        (
-            "HostCommunication",
-            "",
-            Error::Busy {
-                fault: fault("HostCommunication"),
-            },
-        ),
-        (
-            "HostNotConnected",
-            "",
-            Error::Busy {
-                fault: fault("HostNotConnected"),
-            },
-        ),
-        (
-            "NetworkDisruptedAndConfigRolledBack",
-            "",
-            Error::Busy {
-                fault: fault("NetworkDisruptedAndConfigRolledBack"),
-            },
-        ),
-        (
-            "FailToLockFaultToleranceVMs",
-            "",
-            Error::Busy {
-                fault: fault("FailToLockFaultToleranceVMs"),
-            },
-        ),
     ]
+}
+
+fn properties() -> impl Iterator<Item = Row> {
+    of_the_caller().into_iter().chain(of_the_object())
 }
 
 fn call_fault(kind: &str, inner: &str) -> Node {
@@ -182,9 +201,9 @@ fn task_fault(kind: &str, inner: &str) -> Node {
 #[test]
 fn a_fault_means_the_same_from_a_call_and_from_a_task() {
     for (kind, inner, error) in properties() {
-        let call = Detail::from_call(&call_fault(kind, inner)).into_error(Origin::Call("X"));
+        let call = Detail::from_call(&call_fault(kind, &inner)).into_error(Origin::Call("X"));
         assert_eq!(call, error, "{kind} {inner}");
-        let task = Detail::from_localized(&task_fault(kind, inner)).into_error(Origin::Task);
+        let task = Detail::from_localized(&task_fault(kind, &inner)).into_error(Origin::Task);
         assert_eq!(task, error, "{kind} {inner}");
     }
 }
