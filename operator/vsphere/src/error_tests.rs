@@ -16,8 +16,8 @@ fn fault() -> Fault {
     }
 }
 
-fn vm() -> Option<Moref> {
-    Some(Moref::new("VirtualMachine", "vm-1"))
+fn vm() -> Moref {
+    Moref::new("VirtualMachine", "vm-1")
 }
 
 /// Errors of the way to vCenter, and of what may be asked on it.
@@ -50,7 +50,7 @@ fn of_the_way() -> Vec<Row> {
         (
             Error::NoPermission {
                 privilege: Some(text("Folder.Create")),
-                object: vm(),
+                object: Some(vm()),
             },
             Blocked,
             "vCenter refuses this for lack of the privilege Folder.Create on VirtualMachine:vm-1.",
@@ -106,7 +106,7 @@ fn of_the_way() -> Vec<Row> {
     ]
 }
 
-/// Errors of the objects and files that a call is about.
+/// Errors of the objects that a call is about.
 fn of_objects() -> Vec<Row> {
     vec![
         (
@@ -135,7 +135,7 @@ fn of_objects() -> Vec<Row> {
             "The object is still in use.",
         ),
         (
-            Error::ManagedObjectNotFound { object: vm() },
+            Error::ManagedObjectNotFound { object: Some(vm()) },
             Transient,
             "VirtualMachine:vm-1 does not exist in vCenter.",
         ),
@@ -160,6 +160,12 @@ fn of_objects() -> Vec<Row> {
             Transient,
             "The virtual machine is suspended, which does not allow this.",
         ),
+    ]
+}
+
+/// Errors of files, of arguments, and of what runs in vCenter.
+fn of_files_and_tasks() -> Vec<Row> {
+    vec![
         (
             Error::FileNotFound { path: text("[ds] x") },
             Transient,
@@ -224,7 +230,10 @@ fn of_objects() -> Vec<Row> {
 }
 
 fn all() -> impl Iterator<Item = Row> {
-    of_the_way().into_iter().chain(of_objects())
+    of_the_way()
+        .into_iter()
+        .chain(of_objects())
+        .chain(of_files_and_tasks())
 }
 
 #[test]

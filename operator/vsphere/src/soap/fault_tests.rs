@@ -10,8 +10,8 @@ type Row = (&'static str, String, Error);
 /// An object in the XML of a fault, less the opening of its element.
 const OBJECT: &str = r#"type="Folder">group-v3<"#;
 
-fn object() -> Option<Moref> {
-    Some(Moref::new("Folder", "group-v3"))
+fn object() -> Moref {
+    Moref::new("Folder", "group-v3")
 }
 
 fn owned(text: &str) -> String {
@@ -39,7 +39,7 @@ fn of_the_caller() -> Vec<Row> {
             format!("<object {OBJECT}/object><privilegeId>Folder.Create</privilegeId>"),
             Error::NoPermission {
                 privilege: Some(owned("Folder.Create")),
-                object: object(),
+                object: Some(object()),
             },
         ),
         (
@@ -50,7 +50,7 @@ fn of_the_caller() -> Vec<Row> {
             ),
             Error::NoPermission {
                 privilege: Some(owned("A.B")),
-                object: object(),
+                object: Some(object()),
             },
         ),
         (
@@ -106,7 +106,7 @@ fn of_the_object() -> Vec<Row> {
             format!("<name>a%2fb</name><object {OBJECT}/object>"),
             Error::DuplicateName {
                 name: owned("a/b"),
-                object: object(),
+                object: Some(object()),
             },
         ),
         ("ConcurrentAccess", String::new(), Error::ConcurrentAccess),
