@@ -30,6 +30,8 @@ pub const OVERLAP: i64 = 500_105;
 pub const EXISTS: i64 = 500_127;
 /// The hierarchical call's wrapper.
 pub const HIERARCHY: i64 = 500_157;
+/// A segment that hangs on a gateway or an interface already.
+pub const SEGMENT_ATTACHED: i64 = 503_101;
 /// A segment with ports cannot be deleted.
 pub const PORTS_ATTACHED: i64 = 503_040;
 /// A field is out of bounds, missing or of the wrong kind.

@@ -18,7 +18,23 @@ const GATEWAYS: &[&str] = &["Tier0", "Tier1"];
 const DHCP: &[&str] = &["DhcpServerConfig", "DhcpRelayConfig"];
 const EDGE_NODES: &[&str] = &["PolicyEdgeNode"];
 const GROUP_SCOPE: &[&str] = &["Group"];
-const RULE_SCOPE: &[&str] = &["Group", "Tier0", "Tier1", "LocaleServices"];
+const RULE_SCOPE: &[&str] = &[
+    "Group",
+    "Tier0",
+    "Tier1",
+    "LocaleServices",
+    "Tier0Interface",
+    "Tier1Interface",
+];
+const GATEWAY_SCOPE: &[&str] = &[
+    "Tier0",
+    "Tier1",
+    "LocaleServices",
+    "Tier0Interface",
+    "Tier1Interface",
+];
+const SEGMENTS: &[&str] = &["Segment"];
+const RELAYS: &[&str] = &["DhcpRelayConfig"];
 const MEMBERS: &[&str] = &["Group", "Segment", "SegmentPort"];
 
 /// Every reference the simulator keeps whole. Fields that point to types it does not model (profiles, labels)
@@ -29,6 +45,11 @@ pub const REFERENCES: &[Reference] = &[
     points("Tier0", "dhcp_config_paths[]", DHCP),
     points("LocaleServices", "edge_cluster_path", &["PolicyEdgeCluster"]),
     points("LocaleServices", "preferred_edge_paths[]", EDGE_NODES),
+    points("Tier1Interface", "segment_path", SEGMENTS),
+    points("Tier1Interface", "dhcp_relay_path", RELAYS),
+    points("Tier0Interface", "segment_path", SEGMENTS),
+    points("Tier0Interface", "edge_path", EDGE_NODES),
+    points("Tier0Interface", "dhcp_relay_path", RELAYS),
     points("Segment", "transport_zone_path", &["PolicyTransportZone"]),
     points("Segment", "connectivity_path", GATEWAYS),
     points("Segment", "dhcp_config_path", DHCP),
@@ -40,7 +61,7 @@ pub const REFERENCES: &[Reference] = &[
     points("Group", "expression[].paths[]", MEMBERS),
     points("Group", "expression[].expressions[].paths[]", MEMBERS),
     points("SecurityPolicy", "scope[]", GROUP_SCOPE),
-    points("GatewayPolicy", "scope[]", GATEWAYS),
+    points("GatewayPolicy", "scope[]", GATEWAY_SCOPE),
     points("Rule", "source_groups[]", GROUP_SCOPE),
     points("Rule", "destination_groups[]", GROUP_SCOPE),
     points("Rule", "services[]", &["Service"]),
@@ -66,6 +87,8 @@ pub fn entity_type(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "Tier0" | "Tier1" => "RealizedLogicalRouter",
         "LocaleServices" => "RealizedServiceRouter",
+        "Tier0Interface" | "Tier1Interface" => "RealizedLogicalRouterPort",
+        "StaticRoutes" => "RealizedStaticRoute",
         "Segment" => "RealizedLogicalSwitch",
         "SegmentPort" => "RealizedLogicalPort",
         "DhcpServerConfig" => "RealizedDhcpServer",
@@ -90,7 +113,7 @@ pub fn rank(kind: &str) -> u8 {
         "DhcpServerConfig" | "DhcpRelayConfig" | "Tier0" => 2,
         "Tier1" => 3,
         "LocaleServices" | "Segment" => 4,
-        "Service" | "SegmentPort" => 5,
+        "Service" | "SegmentPort" | "Tier0Interface" | "Tier1Interface" | "StaticRoutes" => 5,
         "Group" => 6,
         "GatewayPolicy" | "SecurityPolicy" => 7,
         _ => 8,

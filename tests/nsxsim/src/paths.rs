@@ -1,7 +1,9 @@
 //! Where objects live: which collections hang below which type, and what a policy path means.
 
-/// The root of all policy paths.
+/// The root of the provider's policy paths; a project has one of its own below its path.
 pub const ROOT: &str = "/infra";
+/// What organisations hang below, in hierarchical calls; their paths begin with `/orgs`.
+pub const ORG_ROOT: &str = "/org-root";
 
 /// One collection: `parent` has children of type `kind` at `{parent path}/{segment}/{id}`.
 struct Collection {
@@ -45,6 +47,10 @@ const COLLECTIONS: &[Collection] = &[
     below("Tier0", "nat", "PolicyNat"),
     below("Tier1", "nat", "PolicyNat"),
     below("Tier1", "segments", "Segment"),
+    below("Tier0", "static-routes", "StaticRoutes"),
+    below("Tier1", "static-routes", "StaticRoutes"),
+    below("LocaleServices", "interfaces", "Tier0Interface"),
+    below("LocaleServices", "interfaces", "Tier1Interface"),
     below("PolicyNat", "nat-rules", "PolicyNatRule"),
     below("Segment", "ports", "SegmentPort"),
     below(
@@ -53,13 +59,15 @@ const COLLECTIONS: &[Collection] = &[
         "DhcpStaticBindingConfig",
     ),
     below("Service", "service-entries", "ServiceEntry"),
+    below("OrgRoot", "orgs", "Org"),
+    below("Org", "projects", "Project"),
 ];
 
 /// What a policy path points to. `kind` is the collection's base type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Located {
-    /// `/infra`.
-    Root,
+    /// `/infra`, of the provider or of a project; or `/org-root`.
+    Root { kind: &'static str },
     /// One object, which may or may not exist.
     One {
         kind: &'static str,
@@ -72,57 +80,122 @@ pub enum Located {
 
 /// Finds out what a policy path points to; `None` for a path that no type has.
 pub fn locate(path: &str) -> Option<Located> {
-    let rest = path.strip_prefix(ROOT)?;
+    if path == ORG_ROOT {
+        return Some(Located::Root { kind: "OrgRoot" });
+    }
+    let (kind, end) = trace(path)?;
+    Some(match end {
+        End::Root => Located::Root { kind },
+        End::Object => Located::One {
+            kind,
+            parent: parent_of(path).to_owned(),
+            id: id_of(path).to_owned(),
+        },
+        End::Collection => Located::Many {
+            kind,
+            parent: path.rsplit_once('/').map_or("", |(head, _)| head).to_owned(),
+        },
+    })
+}
+
+enum End {
+    Root,
+    Object,
+    Collection,
+}
+
+/// Walks along a path; the type it ends at, and how.
+fn trace(path: &str) -> Option<(&'static str, End)> {
+    let (mut kind, rest) = match path.strip_prefix(ROOT) {
+        Some(rest) => ("Infra", rest),
+        None if path.starts_with("/orgs") => ("OrgRoot", path),
+        None => return None,
+    };
     if rest.is_empty() {
-        return Some(Located::Root);
+        return Some((kind, End::Root));
     }
     let mut parts = rest.strip_prefix('/')?.split('/');
-    let mut parent = ROOT.to_owned();
-    let mut kind = "Infra";
-    let mut grandparent = None;
+    let mut end = End::Object;
     loop {
         let Some(segment) = parts.next() else {
-            let (above, id): (String, &str) = grandparent?;
-            return Some(Located::One {
-                kind,
-                parent: above,
-                id: id.to_owned(),
-            });
+            return Some((kind, end));
         };
-        let collection = COLLECTIONS
-            .iter()
-            .find(|c| c.parent == kind && c.segment == segment)?;
-        let Some(id) = parts.next() else {
-            return Some(Located::Many {
-                kind: collection.kind,
-                parent,
-            });
-        };
-        if id.is_empty() {
-            return None;
+        if kind == "Project" && segment == "infra" {
+            (kind, end) = ("Infra", End::Root);
+            continue;
         }
-        let own = format!("{parent}/{segment}/{id}");
-        grandparent = Some((parent, id));
-        parent = own;
-        kind = collection.kind;
+        kind = below_of(kind, path).find(|c| c.segment == segment)?.kind;
+        match parts.next() {
+            None => return Some((kind, End::Collection)),
+            Some("") => return None,
+            Some(_) => end = End::Object,
+        }
     }
+}
+
+/// Collections below a type at a path: a Tier-0's interfaces are of another type than a Tier-1's.
+fn below_of(kind: &str, path: &str) -> impl Iterator<Item = &'static Collection> {
+    let tier0 = path.contains("/tier-0s/");
+    COLLECTIONS.iter().filter(move |c| {
+        c.parent == kind
+            && match c.kind {
+                "Tier0Interface" => tier0,
+                "Tier1Interface" => !tier0,
+                _ => true,
+            }
+    })
 }
 
 /// The base type of the object at a path.
 pub fn kind_at(path: &str) -> Option<&'static str> {
-    match locate(path)? {
-        Located::Root => Some("Infra"),
-        Located::One { kind, .. } => Some(kind),
-        Located::Many { .. } => None,
+    match trace(path)? {
+        (kind, End::Root | End::Object) => Some(kind),
+        (_, End::Collection) => None,
     }
 }
 
 /// Path of a child of type `kind` below an object of type `parent_kind`; `None` if that type has no such children.
 pub fn child_path(parent_kind: &str, parent: &str, kind: &str, id: &str) -> Option<String> {
-    let found = COLLECTIONS
-        .iter()
-        .find(|c| c.parent == parent_kind && c.kind == kind)?;
+    if (parent_kind, kind) == ("Project", "Infra") {
+        return Some(format!("{parent}{ROOT}"));
+    }
+    let at = if parent_kind == "LocaleServices" {
+        parent
+    } else {
+        ""
+    };
+    let found = below_of(parent_kind, at).find(|c| c.kind == kind)?;
+    let parent = if parent == ORG_ROOT { "" } else { parent };
     Some(format!("{parent}/{}/{id}", found.segment))
+}
+
+/// The root an object belongs to: `/infra`, or its project's. Organisations and projects belong to `/infra`.
+pub fn root_of(path: &str) -> &str {
+    if path.starts_with(ROOT) {
+        return ROOT;
+    }
+    let end = path.match_indices('/').nth(5).map(|(at, _)| at);
+    let root = path.get(..end.unwrap_or(path.len())).unwrap_or(path);
+    if root.ends_with("/infra") { root } else { ROOT }
+}
+
+/// The project that an object belongs to, `None` for the provider's.
+pub fn project_of(path: &str) -> Option<&str> {
+    root_of(path).strip_suffix(ROOT).filter(|p| !p.is_empty())
+}
+
+/// Is it the path of a Tier-0 or Tier-1?
+pub fn is_gateway(path: &str) -> bool {
+    let collection = path.rsplit('/').nth(1);
+    matches!(collection, Some("tier-0s" | "tier-1s"))
+}
+
+/// The gateway that an object hangs below, or is.
+pub fn gateway_at(path: &str) -> Option<&str> {
+    let at = path.find("/tier-0s/").or_else(|| path.find("/tier-1s/"))?;
+    let rest = at.saturating_add("/tier-0s/".len());
+    let end = path.get(rest..)?.find('/').map(|n| n.saturating_add(rest));
+    path.get(..end.unwrap_or(path.len()))
 }
 
 /// The path an object hangs below: `/infra/segments/web` has `/infra`.
@@ -181,7 +254,29 @@ mod tests {
             })
         };
         let cases = [
-            ("/infra", Some(Located::Root)),
+            ("/infra", Some(Located::Root { kind: "Infra" })),
+            ("/org-root", Some(Located::Root { kind: "OrgRoot" })),
+            ("/orgs/default", one("Org", "", "default")),
+            ("/orgs/default/projects/p", one("Project", "/orgs/default", "p")),
+            (
+                "/orgs/default/projects/p/infra",
+                Some(Located::Root { kind: "Infra" }),
+            ),
+            (
+                "/orgs/default/projects/p/infra/segments/web",
+                one("Segment", "/orgs/default/projects/p/infra", "web"),
+            ),
+            (
+                "/infra/tier-1s/t/locale-services/l/interfaces/i",
+                one("Tier1Interface", "/infra/tier-1s/t/locale-services/l", "i"),
+            ),
+            (
+                "/infra/tier-0s/t/locale-services/l/interfaces",
+                Some(Located::Many {
+                    kind: "Tier0Interface",
+                    parent: "/infra/tier-0s/t/locale-services/l".into(),
+                }),
+            ),
             ("/infra/segments/web", one("Segment", "/infra", "web")),
             (
                 "/infra/tier-1s/t/segments/web",
@@ -201,7 +296,8 @@ mod tests {
             ("/infra/tier-0s/t/segments/web", None),
             ("/infra/segments//ports", None),
             ("/infra/unknown/x", None),
-            ("/orgs/default", None),
+            ("/orgs/default/infra", None),
+            ("/elsewhere", None),
         ];
         for (path, expected) in cases {
             assert_eq!(locate(path), expected, "{path}");
@@ -217,6 +313,75 @@ mod tests {
             "/infra/segments/w/ports/p"
         );
         assert_eq!(child_path("Segment", "/infra/segments/w", "Rule", "p"), None);
+    }
+
+    #[test]
+    fn roots_projects_and_gateways_are_parts_of_a_path() {
+        let project = "/orgs/default/projects/p";
+        let cases = [
+            ("/infra/segments/web", ROOT, None, None),
+            ("/infra/tier-1s/t/nat/USER", ROOT, None, Some("/infra/tier-1s/t")),
+            ("/infra/tier-0s/t", ROOT, None, Some("/infra/tier-0s/t")),
+            (project, ROOT, None, None),
+            (
+                "/orgs/default/projects/p/infra",
+                "/orgs/default/projects/p/infra",
+                Some(project),
+                None,
+            ),
+            (
+                "/orgs/default/projects/p/infra/tier-1s/t/segments/s",
+                "/orgs/default/projects/p/infra",
+                Some(project),
+                Some("/orgs/default/projects/p/infra/tier-1s/t"),
+            ),
+        ];
+        for (path, root, project, gateway) in cases {
+            assert_eq!(root_of(path), root, "{path}");
+            assert_eq!(project_of(path), project, "{path}");
+            assert_eq!(gateway_at(path), gateway, "{path}");
+        }
+        assert!(is_gateway("/infra/tier-1s/t"));
+        assert!(!is_gateway("/infra/tier-1s/t/nat/USER"));
+    }
+
+    #[test]
+    fn children_have_their_place() {
+        let cases = [
+            ("OrgRoot", ORG_ROOT, "Org", "default", Some("/orgs/default")),
+            (
+                "Org",
+                "/orgs/default",
+                "Project",
+                "p",
+                Some("/orgs/default/projects/p"),
+            ),
+            (
+                "Project",
+                "/orgs/default/projects/p",
+                "Infra",
+                "infra",
+                Some("/orgs/default/projects/p/infra"),
+            ),
+            (
+                "LocaleServices",
+                "/infra/tier-1s/t/locale-services/l",
+                "Tier1Interface",
+                "i",
+                Some("/infra/tier-1s/t/locale-services/l/interfaces/i"),
+            ),
+            (
+                "LocaleServices",
+                "/infra/tier-0s/t/locale-services/l",
+                "Tier1Interface",
+                "i",
+                None,
+            ),
+        ];
+        for (parent_kind, parent, kind, id, expected) in cases {
+            let got = child_path(parent_kind, parent, kind, id);
+            assert_eq!(got.as_deref(), expected, "{parent} {kind}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::request::Request;
 use super::runtime;
 use crate::error::{FIELD, NsxError};
-use crate::paths::{Located, ROOT, locate};
+use crate::paths::{Located, locate};
 use crate::search;
 use crate::world::list::Paging;
 use crate::world::tree::Wanted;
@@ -20,8 +20,10 @@ const PARTIAL_PATCH: &str = "nsx-enable-partial-patch";
 
 /// Everything below `/policy/api/v1`, and how many objects a hierarchical call had.
 pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -> (Answer, u64) {
-    if path == ROOT && request.method == Method::PATCH {
-        let (result, count) = hierarchy(world, request, actor);
+    if request.method == Method::PATCH
+        && let Some(Located::Root { kind }) = locate(path)
+    {
+        let (result, count) = hierarchy(world, request, path, kind, actor);
         return (result.into(), count);
     }
     (single(world, request, path, actor).into(), 0)
@@ -29,7 +31,6 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
 
 fn single(world: &mut World, request: &Request, path: &str, actor: &Actor) -> Result<Answer, NsxError> {
     match path {
-        ROOT => return root(world, request),
         "/search/query" if request.method == Method::GET => {
             return Ok(Answer::json(&search::search(world, &request.query)?));
         }
@@ -47,6 +48,7 @@ fn single(world: &mut World, request: &Request, path: &str, actor: &Actor) -> Re
             let paging = Paging::from_query(&request.query)?;
             Ok(Answer::json(&world.list(&parent, kind, &paging)?))
         }
+        Some(Located::Root { .. }) => root(world, request, path),
         Some(Located::One { kind, .. }) => one(world, request, path, kind, actor),
         Some(_) => Err(not_allowed(request, path)),
         None => Err(NsxError::not_found(path)),
@@ -113,12 +115,21 @@ fn patch_mode(world: &World, request: &Request) -> Mode {
     }
 }
 
-/// `PATCH /infra`. Partial patch is not for it.
-fn hierarchy(world: &mut World, request: &Request, actor: &Actor) -> (Result<Answer, NsxError>, u64) {
+/// `PATCH` of a root. Partial patch is not for it.
+fn hierarchy(
+    world: &mut World,
+    request: &Request,
+    path: &str,
+    kind: &str,
+    actor: &Actor,
+) -> (Result<Answer, NsxError>, u64) {
     let mut count = 0;
     let mut attempt = || {
         let body = request.object()?;
-        let changes = world.read_tree(&body, Mode::Patch)?;
+        if !world.has_place(path) && kind == "Infra" {
+            return Err(NsxError::not_found(path));
+        }
+        let changes = world.read_tree(kind, path, &body, Mode::Patch)?;
         count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         let terms = Terms {
             enforce_revision: request.flag("enforce_revision_check"),
@@ -131,13 +142,13 @@ fn hierarchy(world: &mut World, request: &Request, actor: &Actor) -> (Result<Ans
     (result, count)
 }
 
-/// `GET /infra`, a tree where types are asked for.
-fn root(world: &World, request: &Request) -> Result<Answer, NsxError> {
+/// `GET` of a root, a tree where types are asked for.
+fn root(world: &World, request: &Request, path: &str) -> Result<Answer, NsxError> {
     if request.method != Method::GET {
-        return Err(not_allowed(request, ROOT));
+        return Err(not_allowed(request, path));
     }
     let wanted = Wanted::from_query(&request.query);
-    Ok(Answer::json(&world.tree(&wanted)?))
+    Ok(Answer::json(&world.tree(path, &wanted)?))
 }
 
 fn partial_patch(world: &mut World, request: &Request) -> Result<Answer, NsxError> {

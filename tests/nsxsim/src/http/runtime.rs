@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::fabric;
 use super::request::Request;
 use crate::error::{FIELD, NsxError};
-use crate::paths::kind_at;
+use crate::paths::{kind_at, root_of};
 use crate::probe::group;
 use crate::world::list::{Paging, page};
 use crate::world::{Actor, World};
@@ -22,10 +22,10 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
     if request.method != Method::GET {
         return None;
     }
-    if path == "/infra/segments/state" {
-        let states = world
-            .store
-            .of_kind("Segment")
+    if let Some(root) = path.strip_suffix("/segments/state").filter(|r| root_of(r) == *r) {
+        let segments = world.store.of_kind("Segment");
+        let states = segments
+            .filter(|o| root_of(&o.path) == root)
             .map(|o| crate::world::realized::segment_state(o))
             .collect();
         return Some(paged(world, request, states));

@@ -17,8 +17,8 @@ const DEPTH: u8 = 5;
 /// One side of a flow, as far as it is known.
 #[derive(Clone, Copy)]
 pub struct Endpoint<'a> {
-    /// Address.
-    pub address: IpAddr,
+    /// Address; `None` where membership by address does not count.
+    pub address: Option<IpAddr>,
     /// VM and vNIC that have it.
     pub owner: Option<(&'a Vm, &'a Vif)>,
 }
@@ -33,9 +33,27 @@ impl<'a> Endpoint<'a> {
             .flat_map(|vm| vm.vifs.iter().map(move |vif| (vm, vif)));
         let mut owners = all.filter(|(_, vif)| vif.ips.iter().any(|ip| ip.parse() == Ok(address)));
         Self {
-            address,
+            address: Some(address),
             owner: owners.next(),
         }
+    }
+
+    fn is_in(&self, span: &Span) -> bool {
+        self.address.is_some_and(|a| span.contains(a))
+    }
+
+    fn segment(&self, world: &'a World) -> Option<&'a str> {
+        let (_, vif) = self.owner?;
+        world.segment_of(vif.segment.as_deref()?)
+    }
+
+    fn port(&self, world: &World) -> Option<String> {
+        let (_, vif) = self.owner?;
+        Some(format!(
+            "{}/ports/default:{}",
+            self.segment(world)?,
+            vif.external_id
+        ))
     }
 }
 
@@ -70,12 +88,14 @@ pub fn members<'a>(world: &'a World, group: &Map<String, Value>) -> Members<'a> 
     for vm in &world.inventory.vms {
         let mut inside = false;
         for vif in &vm.vifs {
-            let address = vif.ips.iter().find_map(|ip| ip.parse().ok());
-            let endpoint = Endpoint {
-                address: address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
-                owner: Some((vm, vif)),
-            };
-            if holds(world, group, &endpoint, DEPTH) {
+            // Any of its addresses makes it a member.
+            let owner = Some((vm, vif));
+            let mut seen: Vec<Option<IpAddr>> = vif.ips.iter().map(|ip| ip.parse().ok()).collect();
+            seen.push(None);
+            let is_member = seen
+                .into_iter()
+                .any(|address| holds(world, group, &Endpoint { address, owner }, DEPTH));
+            if is_member {
                 inside = true;
                 found.interfaces.push((vm, vif));
                 found.addresses.extend(
@@ -99,9 +119,18 @@ pub fn named(world: &World, list: &[&str], endpoint: &Endpoint<'_>) -> bool {
     list.is_empty()
         || list.iter().any(|member| {
             *member == "ANY"
-                || Span::parse(member).is_some_and(|s| s.contains(endpoint.address))
+                || Span::parse(member).is_some_and(|s| endpoint.is_in(&s))
                 || effect::one(world, member).is_some_and(|g| holds(world, g.body, endpoint, DEPTH))
         })
+}
+
+/// Is a rule applied at an endpoint's vNIC? A group that knows its members by their addresses only applies nowhere.
+pub fn applied(world: &World, scope: &[&str], endpoint: &Endpoint<'_>) -> bool {
+    let by_vnic = Endpoint {
+        address: None,
+        ..*endpoint
+    };
+    named(world, scope, &by_vnic)
 }
 
 /// Does a group hold an endpoint? AND binds closer than OR.
@@ -138,7 +167,7 @@ fn expression_holds(
     match text(expression, "resource_type").unwrap_or_default() {
         "IPAddressExpression" => texts(expression, "ip_addresses")
             .iter()
-            .any(|a| Span::parse(a).is_some_and(|s| s.contains(endpoint.address))),
+            .any(|a| Span::parse(a).is_some_and(|s| endpoint.is_in(&s))),
         "PathExpression" => texts(expression, "paths")
             .iter()
             .any(|path| path_holds(world, path, endpoint, deeper)),
@@ -158,7 +187,7 @@ fn expression_holds(
             let inner: Vec<&Map<String, Value>> = expressions(expression, "expressions").collect();
             all_of_any(world, &inner, endpoint, deeper)
         }
-        "Condition" => condition_holds(world, expression, endpoint),
+        "Condition" => condition_holds(world, expression, endpoint, deeper),
         _ => false,
     }
 }
@@ -168,51 +197,63 @@ fn path_holds(world: &World, path: &str, endpoint: &Endpoint<'_>, depth: u8) -> 
     if let Some(group) = effect::one(world, path).filter(|o| o.object.kind == "Group") {
         return holds(world, group.body, endpoint, depth);
     }
-    let Some((_, vif)) = endpoint.owner else {
-        return false;
-    };
-    let segment = vif.segment.as_deref().and_then(|id| world.segment_of(id));
-    let is_port = path.ends_with(&format!("/ports/default:{}", vif.external_id));
-    segment.as_deref() == Some(path) || is_port
+    endpoint.segment(world) == Some(path) || endpoint.port(world).as_deref() == Some(path)
 }
 
-fn condition_holds(world: &World, condition: &Map<String, Value>, endpoint: &Endpoint<'_>) -> bool {
-    let Some((vm, vif)) = endpoint.owner else {
-        return false;
-    };
-    let segment = vif.segment.as_deref().and_then(|id| world.segment_of(id));
-    let body = |path: Option<String>| path.and_then(|p| world.store.any(&p)).map(|o| &o.body);
-    let no_tags = Vec::new();
-    let (tags, name) = match text(condition, "member_type").unwrap_or_default() {
-        "VirtualMachine" => (&vm.tags, Some(vm.display_name.as_str())),
-        "Segment" => {
-            let body = body(segment);
-            (
-                body.and_then(|b| b.get("tags"))
-                    .and_then(Value::as_array)
-                    .unwrap_or(&no_tags),
-                body.and_then(|b| text(b, "display_name")),
-            )
-        }
-        "SegmentPort" => {
-            let body = body(segment.map(|s| format!("{s}/ports/default:{}", vif.external_id)));
-            (
-                body.and_then(|b| b.get("tags"))
-                    .and_then(Value::as_array)
-                    .unwrap_or(&no_tags),
-                body.and_then(|b| text(b, "display_name")),
-            )
-        }
-        _ => return false,
-    };
+fn condition_holds(
+    world: &World,
+    condition: &Map<String, Value>,
+    endpoint: &Endpoint<'_>,
+    depth: u8,
+) -> bool {
     let value = text(condition, "value").unwrap_or_default();
     let operator = text(condition, "operator").unwrap_or("EQUALS");
-    match text(condition, "key") {
+    let fits = |tags: &[Value], names: &Names<'_>| match text(condition, "key") {
         Some("Tag") => tags.iter().any(|tag| tag_fits(tag, value, operator, condition)),
-        Some("Name") => name.is_some_and(|n| compare(n, value, operator)),
+        Some("Name") => names.display.is_some_and(|n| compare(n, value, operator)),
+        Some("ComputerName") => names.computer.is_some_and(|n| compare(n, value, operator)),
+        Some("OSName") => names.system.is_some_and(|n| compare(n, value, operator)),
         Some("ALL") => true,
         _ => false,
+    };
+    let of_object = |path: &str| {
+        world.store.live(path).is_some_and(|o| {
+            let names = Names {
+                display: o.text("display_name"),
+                ..Names::default()
+            };
+            fits(tags_of(&o.body), &names)
+        })
+    };
+    match text(condition, "member_type").unwrap_or_default() {
+        "VirtualMachine" => endpoint.owner.is_some_and(|(vm, _)| {
+            let names = Names {
+                display: Some(&vm.display_name),
+                computer: vm.computer_name.as_deref(),
+                system: vm.os_name.as_deref(),
+            };
+            fits(&vm.tags, &names)
+        }),
+        "Segment" => endpoint.segment(world).is_some_and(of_object),
+        "SegmentPort" => endpoint.port(world).is_some_and(|p| of_object(&p)),
+        "Group" | "IPSet" => effect::all(world, "Group")
+            .filter(|g| of_object(g.path()))
+            .any(|g| depth > 0 && holds(world, g.body, endpoint, depth)),
+        _ => false,
     }
+}
+
+/// Names that conditions look at.
+#[derive(Default)]
+struct Names<'a> {
+    display: Option<&'a str>,
+    computer: Option<&'a str>,
+    system: Option<&'a str>,
+}
+
+fn tags_of(body: &Map<String, Value>) -> &[Value] {
+    let tags = body.get("tags").and_then(Value::as_array);
+    tags.map(Vec::as_slice).unwrap_or_default()
 }
 
 /// `scope|tag`; without a bar any scope will do.

@@ -20,6 +20,8 @@ fn site() -> World {
         display_name: name.into(),
         moref: String::new(),
         power_state: "VM_RUNNING".into(),
+        computer_name: None,
+        os_name: None,
         tags: tags.as_array().unwrap().clone(),
         vifs: vec![Vif {
             external_id: format!("vif-{name}"),

@@ -2,15 +2,24 @@
 //!
 //! Only what is realized counts: an update that is not realized yet leaves the earlier state in effect, a deleted
 //! object works until it is gone. What the walk knows and what it leaves out:
-//! * From outside a packet meets the Tier-0, then the Tier-1 that advertises the destination (`TIER1_CONNECTED`
-//!   for its segments, `TIER1_NAT` for external addresses of its NAT rules).
-//! * Each gateway: destination NAT, then its firewall, then the route. NAT and gateway firewall work on the way
-//!   from and to the uplink only; between segments of one gateway routing is distributed and meets neither.
+//! * From outside a packet meets the interface in whose subnet its source is, else the Tier-0, then the Tier-1 that
+//!   advertises the destination (`TIER1_CONNECTED` for its segments and interfaces, `TIER1_NAT` for external addresses
+//!   of its NAT rules, `TIER1_STATIC_ROUTES`; advertisement rules come first).
+//! * A gateway's NAT and firewall work at its doors only, its uplink and its interfaces, and only where it has an edge
+//!   cluster: destination NAT, then the firewall, then the route. Between segments of one gateway routing is
+//!   distributed and meets neither.
+//! * A packet from inside to an external address of its own gateway goes out through the door and comes back in: source
+//!   NAT on the way out, destination NAT on the way back (hairpin).
 //! * `translated_ports` of a DNAT rule is the port that is matched, the service's destination port is the one
 //!   that is translated to. Without a service `translated_ports` is ignored.
-//! * The answer's way back is not walked.
+//! * A delivered packet counts only if its answer finds the way back through the gateways that translated it: a VM that
+//!   answers its neighbour directly answers with an address that the neighbour never asked.
 
 mod address;
+mod answer;
+mod door;
+#[cfg(test)]
+mod door_tests;
 pub mod effect;
 mod firewall;
 pub mod group;
@@ -19,9 +28,13 @@ mod group_tests;
 mod nat;
 mod service;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod topology;
 mod walk;
+
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +48,21 @@ pub struct Packet {
     pub from: String,
     /// Destination address.
     pub to: String,
-    /// Destination port; none for ICMP.
+    /// Destination port, for TCP and UDP.
     #[serde(default)]
     pub port: Option<u16>,
-    /// `TCP`, `UDP` or `ICMP`.
+    /// Source port, for TCP and UDP; absent = none that a service names.
+    #[serde(default)]
+    pub source_port: Option<u16>,
+    /// `TCP`, `UDP`, `ICMP`, `ICMPv6` or the number of an IP protocol.
     #[serde(default = "tcp")]
     pub protocol: String,
+    /// Type of an ICMP message; absent = an echo request.
+    #[serde(default)]
+    pub icmp_type: Option<u8>,
+    /// Code of an ICMP message; absent = 0.
+    #[serde(default)]
+    pub icmp_code: Option<u8>,
 }
 
 fn tcp() -> String {
@@ -60,10 +82,37 @@ pub struct Told {
     pub verdict: Verdict,
     /// Firewall rule that decided last.
     pub rule: Option<String>,
+    /// Action of that rule: `ALLOW`, `DROP` or `REJECT`.
+    pub action: Option<String>,
     /// NAT rule that translated last, or exempted.
     pub nat_rule: Option<String>,
+    /// Why the answer does not come back, where it does not.
+    pub answer: Option<String>,
+    /// Every place where something decided, in order.
+    pub hops: Vec<Hop>,
     /// The way, in words.
     pub steps: Vec<String>,
+}
+
+/// A place where NAT or a firewall decided.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct Hop {
+    /// Gateway, or `vNIC of <address>`.
+    pub at: String,
+    /// Interface of the gateway; `null` for its uplink and for vNICs.
+    pub interface: Option<String>,
+    /// `in` or `out`.
+    pub way: &'static str,
+    /// NAT rule that translated or exempted.
+    pub nat_rule: Option<String>,
+    /// Its action.
+    pub nat_action: Option<String>,
+    /// Firewall rule that decided.
+    pub rule: Option<String>,
+    /// Its action.
+    pub action: Option<String>,
+    /// Does the NAT rule or the firewall rule log?
+    pub logged: bool,
 }
 
 /// What became of a packet.
@@ -82,16 +131,22 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Source address.
-    pub source: std::net::IpAddr,
+    pub source: IpAddr,
     /// Destination address.
-    pub destination: std::net::IpAddr,
+    pub destination: IpAddr,
     /// Protocol.
     pub protocol: Protocol,
-    /// Destination port; none for ICMP.
+    /// Destination port, for TCP and UDP.
     pub port: Option<u16>,
+    /// Source port, where it is told.
+    pub source_port: Option<u16>,
+    /// ICMP type.
+    pub icmp_type: Option<u8>,
+    /// ICMP code.
+    pub icmp_code: Option<u8>,
 }
 
-/// Protocols that probes speak.
+/// IP protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// TCP.
@@ -100,6 +155,10 @@ pub enum Protocol {
     Udp,
     /// ICMP for IPv4.
     Icmp,
+    /// ICMP for IPv6.
+    Icmp6,
+    /// Any other, by its number.
+    Other(u8),
 }
 
 impl Protocol {
@@ -107,26 +166,36 @@ impl Protocol {
         match text.to_ascii_uppercase().as_str() {
             "TCP" => Some(Self::Tcp),
             "UDP" => Some(Self::Udp),
-            "ICMP" => Some(Self::Icmp),
-            _ => None,
+            "ICMP" | "ICMPV4" => Some(Self::Icmp),
+            "ICMPV6" => Some(Self::Icmp6),
+            number => number.parse().ok().map(Self::of),
         }
     }
 
-    /// Its name in an `l4_protocol` field.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::Icmp => "ICMP",
+    /// The protocol of a number in an IP header.
+    fn of(number: u8) -> Self {
+        match number {
+            6 => Self::Tcp,
+            17 => Self::Udp,
+            1 => Self::Icmp,
+            58 => Self::Icmp6,
+            other => Self::Other(other),
         }
     }
 
-    /// Its number in an IP header.
-    fn number(self) -> i64 {
+    fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp)
+    }
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-            Self::Icmp => 1,
+            Self::Tcp => f.write_str("TCP"),
+            Self::Udp => f.write_str("UDP"),
+            Self::Icmp => f.write_str("ICMP"),
+            Self::Icmp6 => f.write_str("ICMPv6"),
+            Self::Other(number) => write!(f, "IP protocol {number}"),
         }
     }
 }
@@ -134,6 +203,6 @@ impl Protocol {
 impl std::fmt::Display for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let to = address::join(self.destination, self.port);
-        write!(f, "{} {} -> {to}", self.protocol.name(), self.source)
+        write!(f, "{} {} -> {to}", self.protocol, self.source)
     }
 }

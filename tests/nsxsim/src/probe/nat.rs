@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 
 use super::Flow;
 use super::address::{listed, mapped};
-use super::effect::{InEffect, all, arbitrary, flag, number};
+use super::door::Door;
+use super::effect::{InEffect, arbitrary, flag, number};
 use super::service::{self, Entry};
 use crate::net::Ports;
 use crate::paths::{id_of, parent_of};
 use crate::world::World;
-use crate::world::object::text;
+use crate::world::object::{text, texts};
 
 /// Which addresses the firewall looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +37,11 @@ pub struct Hit {
     pub flow: Flow,
     /// What the firewall looks at.
     pub firewall: FirewallMatch,
+    /// Does the rule log?
+    pub logged: bool,
 }
 
-/// Which way a packet crosses the gateway's uplink.
+/// Which way a packet goes through a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// From outside in.
@@ -47,39 +50,63 @@ pub enum Way {
     Out,
 }
 
-/// The first rule that means the flow, in the gateway's order.
-pub fn apply(world: &World, gateway: &str, flow: &Flow, way: Way) -> Option<Hit> {
-    ordered(world, gateway)
-        .into_iter()
-        .find_map(|rule| hit(world, &rule, flow, way))
+impl Way {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
 }
 
-/// Enabled rules of a gateway in effect: sections in their order, then by sequence number, then arbitrarily.
-fn ordered<'a>(world: &'a World, gateway: &str) -> Vec<InEffect<'a>> {
-    let mut rules: Vec<InEffect<'a>> = all(world, "PolicyNatRule")
-        .filter(|r| {
-            parent_of(parent_of(r.path())) == gateway && r.body.get("enabled") != Some(&Value::Bool(false))
-        })
-        .collect();
-    let section = |r: &InEffect<'_>| match id_of(parent_of(r.path())) {
+/// The first rule that means the flow at a door, in the gateway's order.
+pub fn apply(world: &World, door: &Door<'_>, flow: &Flow, way: Way) -> Option<Hit> {
+    let hits = rules(world, door).filter_map(|rule| Some((place(&rule), hit(world, &rule, flow, way)?)));
+    hits.min_by_key(|(place, _)| *place).map(|(_, hit)| hit)
+}
+
+/// Rules of a gateway that are in effect at a door, in no order.
+fn rules<'a>(world: &'a World, door: &Door<'a>) -> impl Iterator<Item = InEffect<'a>> {
+    let sections = world.store.collection(door.path(), "PolicyNat", true);
+    let all = sections.flat_map(|s| world.store.collection(&s.path, "PolicyNatRule", true));
+    let door = *door;
+    all.filter_map(|o| {
+        let body = o.realization.effective.as_deref()?;
+        Some(InEffect { object: o, body })
+    })
+    .filter(|r| r.body.get("enabled") != Some(&Value::Bool(false)))
+    .filter(move |r| {
+        let scope = texts(r.body, "scope");
+        scope.is_empty() || scope.iter().any(|s| door.named_by(s))
+    })
+}
+
+/// A rule's place: sections in their order, then sequence numbers, then arbitrarily.
+fn place(rule: &InEffect<'_>) -> (u8, i64, u64) {
+    let section = match id_of(parent_of(rule.path())) {
         "INTERNAL" => 0,
         "USER" => 1,
         _ => 2,
     };
-    rules.sort_by_key(|r| (section(r), number(r.body, "sequence_number"), arbitrary(r.path())));
-    rules
+    (
+        section,
+        number(rule.body, "sequence_number"),
+        arbitrary(rule.path()),
+    )
 }
 
-/// Does the gateway answer for an address because of its NAT rules?
-pub fn claims(world: &World, gateway: &str, address: std::net::IpAddr) -> bool {
-    ordered(world, gateway).iter().any(|rule| {
-        let field = match text(rule.body, "action") {
-            Some("DNAT" | "NO_DNAT") => "destination_network",
-            Some("SNAT" | "REFLEXIVE") => "translated_network",
-            _ => return false,
-        };
-        text(rule.body, field).is_some_and(|list| listed(Some(list), address))
-    })
+/// Does the gateway answer for an address at a door because of its NAT rules?
+pub fn claims(world: &World, door: &Door<'_>, address: std::net::IpAddr) -> bool {
+    super::door::has_service_router(world, door.path())
+        && rules(world, door).any(|rule| {
+            let field = match text(rule.body, "action") {
+                Some("DNAT" | "NO_DNAT") => "destination_network",
+                Some("SNAT" | "REFLEXIVE") => "translated_network",
+                _ => return false,
+            };
+            text(rule.body, field).is_some_and(|list| listed(Some(list), address))
+        })
 }
 
 fn hit(world: &World, rule: &InEffect<'_>, flow: &Flow, way: Way) -> Option<Hit> {
@@ -127,6 +154,7 @@ fn hit(world: &World, rule: &InEffect<'_>, flow: &Flow, way: Way) -> Option<Hit>
         action: action.into(),
         flow: after,
         firewall,
+        logged: flag(rule.body, "logging"),
     })
 }
 

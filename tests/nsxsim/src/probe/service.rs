@@ -11,25 +11,36 @@ use crate::world::object::{text, texts};
 /// Nested services go this deep.
 const DEPTH: u8 = 5;
 
-/// An entry: a protocol, and for TCP and UDP its destination ports (none = all).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An entry: a protocol, and what it says about ports or messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Protocol; `None` = any.
     pub protocol: Option<Protocol>,
     /// Destination ports; empty = all.
     pub ports: Vec<Ports>,
+    /// Source ports; empty = all.
+    pub source_ports: Vec<Ports>,
+    /// ICMP type; `None` = all.
+    pub icmp_type: Option<i64>,
+    /// ICMP code; `None` = all.
+    pub icmp_code: Option<i64>,
 }
 
 impl Entry {
-    /// Does the entry mean the flow? Its ports are left aside where `ports` is false.
+    /// Does the entry mean the flow? Its destination ports are left aside where `ports` is false.
     pub fn means(&self, flow: &Flow, ports: bool) -> bool {
         let protocol = self.protocol.is_none_or(|p| p == flow.protocol);
-        let port = !ports
-            || self.ports.is_empty()
-            || flow
-                .port
-                .is_some_and(|port| self.ports.iter().any(|p| p.contains(port)));
-        protocol && port
+        let within = |list: &[Ports], port: Option<u16>| {
+            list.is_empty() || port.is_some_and(|port| list.iter().any(|p| p.contains(port)))
+        };
+        let message = |wanted: Option<i64>, sent: Option<u8>| {
+            wanted.is_none_or(|wanted| sent.is_some_and(|sent| i64::from(sent) == wanted))
+        };
+        protocol
+            && (!ports || within(&self.ports, flow.port))
+            && within(&self.source_ports, flow.source_port)
+            && message(self.icmp_type, flow.icmp_type)
+            && message(self.icmp_code, flow.icmp_code)
     }
 }
 
@@ -58,38 +69,37 @@ fn gather(world: &World, path: &str, depth: u8) -> Vec<Entry> {
 
 /// Reads one entry; types that mean no packet of a probe (ether types, IGMP) are left out.
 pub fn entry(body: &Map<String, Value>) -> Option<Entry> {
-    let ports = || {
-        texts(body, "destination_ports")
-            .into_iter()
-            .filter_map(Ports::parse)
-            .collect()
-    };
+    let ports = |field: &str| texts(body, field).into_iter().filter_map(Ports::parse).collect();
+    let given = |field: &str| body.get(field).and_then(Value::as_i64);
     match text(body, "resource_type")? {
         "L4PortSetServiceEntry" => Some(Entry {
-            protocol: Protocol::parse(text(body, "l4_protocol")?),
-            ports: ports(),
+            protocol: Some(Protocol::parse(text(body, "l4_protocol")?)?),
+            ports: ports("destination_ports"),
+            source_ports: ports("source_ports"),
+            ..Entry::default()
         }),
         "ALGTypeServiceEntry" => {
             let udp = matches!(text(body, "alg"), Some("TFTP" | "SUN_RPC_UDP" | "MS_RPC_UDP"));
             Some(Entry {
                 protocol: Some(if udp { Protocol::Udp } else { Protocol::Tcp }),
-                ports: ports(),
+                ports: ports("destination_ports"),
+                source_ports: ports("source_ports"),
+                ..Entry::default()
             })
         }
-        "ICMPTypeServiceEntry" if text(body, "protocol") == Some("ICMPv4") => Some(Entry {
-            protocol: Some(Protocol::Icmp),
-            ports: Vec::new(),
+        "ICMPTypeServiceEntry" => {
+            let v6 = text(body, "protocol") == Some("ICMPv6");
+            Some(Entry {
+                protocol: Some(if v6 { Protocol::Icmp6 } else { Protocol::Icmp }),
+                icmp_type: given("icmp_type"),
+                icmp_code: given("icmp_code"),
+                ..Entry::default()
+            })
+        }
+        "IPProtocolServiceEntry" => Some(Entry {
+            protocol: Some(Protocol::of(u8::try_from(number(body, "protocol_number")).ok()?)),
+            ..Entry::default()
         }),
-        "IPProtocolServiceEntry" => {
-            let wanted = number(body, "protocol_number");
-            let known = [Protocol::Tcp, Protocol::Udp, Protocol::Icmp]
-                .into_iter()
-                .find(|p| p.number() == wanted);
-            known.map(|protocol| Entry {
-                protocol: Some(protocol),
-                ports: Vec::new(),
-            })
-        }
         _ => None,
     }
 }

@@ -2,87 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Packet, Told, Verdict, walk};
-use crate::rules::testing::{NOW, delete, patch, settle, web_segment, world};
+use super::testing::*;
+use super::{Packet, Verdict, walk};
+use crate::rules::testing::{NOW, delete, patch, settle};
 use crate::world::World;
-use crate::world::inventory::{Inventory, Vif, Vm};
-
-const EDGE: &str = "/infra/tier-1s/vic-edge";
-const T0: &str = "/infra/tier-0s/vic-t0";
-
-fn nat(id: &str) -> String {
-    format!("{EDGE}/nat/USER/nat-rules/{id}")
-}
-
-fn vm(name: &str, segment: &str, ip: &str) -> Vm {
-    let vif = Vif {
-        external_id: format!("vif-{name}"),
-        mac: "00:50:56:00:00:01".into(),
-        segment: Some(segment.into()),
-        ips: vec![ip.into()],
-    };
-    Vm {
-        external_id: format!("id-{name}"),
-        display_name: name.into(),
-        moref: String::new(),
-        power_state: "VM_RUNNING".into(),
-        tags: vec![json!({"scope": "app", "tag": name})],
-        vifs: vec![vif],
-    }
-}
-
-fn segment_id(world: &World, path: &str) -> String {
-    world.read(path).unwrap()["realization_id"]
-        .as_str()
-        .unwrap()
-        .to_owned()
-}
-
-/// Two VMs on 10.30.0.0/24 behind the seeded Tier-1: `nginx` at .11, `other` at .12.
-fn site() -> World {
-    let mut world = world();
-    web_segment(&mut world);
-    settle(&mut world);
-    let id = segment_id(&world, "/infra/segments/web");
-    let vms = vec![vm("nginx", &id, "10.30.0.11"), vm("other", &id, "10.30.0.12")];
-    world.replace_inventory(Inventory { vms }, NOW);
-    settle(&mut world);
-    world
-}
-
-fn service(world: &mut World, id: &str, ports: &[&str]) -> String {
-    let path = format!("/infra/services/{id}");
-    let entry = json!({"resource_type": "L4PortSetServiceEntry", "id": "e", "display_name": "e", "l4_protocol": "TCP",
-        "destination_ports": ports});
-    patch(world, &path, json!({"service_entries": [entry]})).unwrap();
-    path
-}
-
-/// Port 8080 of 203.0.113.10 leads to port 80 of nginx.
-fn publish(world: &mut World, extra: &Value) {
-    let service = service(world, "to-80", &["80"]);
-    let mut rule = json!({"action": "DNAT", "destination_network": "203.0.113.10", "service": service,
-        "translated_network": "10.30.0.11", "translated_ports": "8080"});
-    rule.as_object_mut()
-        .unwrap()
-        .extend(extra.as_object().unwrap().clone());
-    patch(world, &nat("publish"), rule).unwrap();
-    settle(world);
-}
-
-fn probe(world: &World, from: &str, to: &str, port: u16) -> Told {
-    let packet = Packet {
-        from: from.into(),
-        to: to.into(),
-        port: Some(port),
-        protocol: "TCP".into(),
-    };
-    walk(world, &packet).unwrap()
-}
-
-fn from_outside(world: &World, port: u16) -> Told {
-    probe(world, "198.51.100.7", "203.0.113.10", port)
-}
 
 #[test]
 fn a_dnat_rule_matches_translated_ports_and_leads_to_the_services_port() {
@@ -171,12 +94,7 @@ fn a_rule_is_for_its_protocol_its_sources_and_while_it_is_enabled() {
         probe(&world, "192.0.2.1", "203.0.113.10", 8080).verdict,
         Verdict::NoRoute
     );
-    let udp = Packet {
-        from: "198.51.100.7".into(),
-        to: "203.0.113.10".into(),
-        port: Some(8080),
-        protocol: "UDP".into(),
-    };
+    let udp = packet("198.51.100.7", "203.0.113.10", Some(8080), "UDP");
     assert_eq!(walk(&world, &udp).unwrap().translated, None);
     publish(&mut world, &json!({"enabled": false}));
     assert_eq!(from_outside(&world, 8080).verdict, Verdict::NoRoute);
@@ -251,11 +169,34 @@ fn source_nat_hides_the_inside() {
 }
 
 #[test]
-fn the_hairpin_comes_back_through_the_uplink() {
+fn the_hairpin_comes_back_through_the_uplink_and_needs_source_nat() {
     let mut world = site();
     publish(&mut world, &json!({}));
     let told = probe(&world, "10.30.0.12", "203.0.113.10", 8080);
-    assert_eq!(told.vm.as_deref(), Some("nginx"), "{:#?}", told.steps);
+    assert_eq!(
+        (told.verdict, told.vm.as_deref()),
+        (Verdict::NoRoute, None),
+        "{:#?}",
+        told.steps
+    );
+    assert!(
+        told.answer
+            .unwrap()
+            .contains("answers 10.30.0.12 without passing")
+    );
+    let snat =
+        json!({"action": "SNAT", "source_network": "10.30.0.0/24", "translated_network": "203.0.113.1"});
+    patch(&mut world, &nat("snat"), snat).unwrap();
+    settle(&mut world);
+    let told = probe(&world, "10.30.0.12", "203.0.113.10", 8080);
+    assert_eq!(
+        (told.vm.as_deref(), told.source.as_deref(), told.answer),
+        (Some("nginx"), Some("203.0.113.1"), None),
+        "{:#?}",
+        told.steps
+    );
+    let rules: Vec<Option<String>> = told.hops.iter().map(|h| h.nat_rule.clone()).collect();
+    assert_eq!(rules, [None, Some(nat("snat")), Some(nat("publish")), None]);
 }
 
 /// Allow `sources`, then drop the rest, for one destination and port.
@@ -403,7 +344,7 @@ fn categories_and_policies_have_their_order() {
         from_outside(&world, 8080)
             .steps
             .iter()
-            .any(|s| s.starts_with(T0) && s.contains("dropped"))
+            .any(|s| s.starts_with(T0) && s.contains("rejected"))
     );
     assert_eq!(
         from_outside(&world, 8080).verdict,
@@ -568,12 +509,7 @@ fn icmp_has_no_port_and_packets_must_make_sense() {
         "service": "/infra/services/ICMP-ALL"});
     patch(&mut world, &nat("ping"), rule).unwrap();
     settle(&mut world);
-    let packet = |protocol: &str, port| Packet {
-        from: "198.51.100.7".into(),
-        to: "203.0.113.10".into(),
-        port,
-        protocol: protocol.into(),
-    };
+    let packet = |protocol: &str, port| packet("198.51.100.7", "203.0.113.10", port, protocol);
     let told = walk(&world, &packet("ICMP", None)).unwrap();
     assert_eq!(
         (told.vm.as_deref(), told.translated.as_deref()),

@@ -1,6 +1,7 @@
 //! What each type demands beyond its fields, and what the server computes for it.
 
 mod dhcp;
+mod gateway;
 mod group;
 mod nat;
 mod policy;
@@ -9,9 +10,10 @@ mod service;
 
 use serde_json::{Map, Value};
 
+pub use gateway::addresses;
 pub use group::expressions;
 pub use policy::{DISTRIBUTED_CATEGORIES, GATEWAY_CATEGORIES};
-pub use segment::{gateway_of, subnets};
+pub use segment::{gateway_of, networks};
 
 use crate::error::NsxError;
 use crate::world::World;
@@ -43,6 +45,9 @@ pub fn check(world: &World, object: &Object, before: Option<&Object>) -> Result<
     }
     check_tags(object)?;
     match object.kind.as_str() {
+        "Tier1" => gateway::check_tier1(object),
+        "LocaleServices" => gateway::check_locale(world, object),
+        "Tier0Interface" | "Tier1Interface" => gateway::check_interface(world, object),
         "Segment" => segment::check(world, object, before),
         "PolicyNat" => nat::check_section(object, before),
         "PolicyNatRule" => nat::check(world, object),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::service;
 use crate::error::{FIELD, NsxError};
 use crate::net::Span;
-use crate::paths::parent_of;
+use crate::paths::{gateway_at, parent_of};
 use crate::world::World;
 use crate::world::object::{Object, text, texts};
 
@@ -149,7 +149,7 @@ fn check_members(body: &Map<String, Value>, field: &str) -> Result<(), NsxError>
 /// A gateway's rule says which gateway; a distributed one names groups or ANY.
 fn check_scope(body: &Map<String, Value>, gateway: bool, policy: &Object) -> Result<(), NsxError> {
     let scope = texts(body, "scope");
-    let is_gateway = |s: &&str| s.starts_with("/infra/tier-");
+    let is_gateway = |s: &&str| gateway_at(s).is_some();
     if gateway {
         let inherited = !texts(&policy.body, "scope").is_empty();
         let own = !scope.is_empty() && scope.iter().all(is_gateway);

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
 use super::is_vlan_zone;
-use crate::error::{NsxError, OVERLAP};
+use crate::error::{NsxError, OVERLAP, SEGMENT_ATTACHED};
 use crate::net::Span;
-use crate::paths::parent_of;
+use crate::paths::{is_gateway, parent_of};
 use crate::world::World;
 use crate::world::object::{Object, text, texts};
 
@@ -46,7 +46,7 @@ fn subnets_mut(body: &mut Map<String, Value>) -> impl Iterator<Item = &mut Map<S
 /// The gateway a segment hangs on: its parent, or the one it names.
 pub fn gateway_of<'a>(path: &'a str, body: &'a Map<String, Value>) -> Option<&'a str> {
     let parent = parent_of(path);
-    if parent.starts_with("/infra/tier-") {
+    if is_gateway(parent) {
         Some(parent)
     } else {
         text(body, "connectivity_path")
@@ -106,6 +106,7 @@ pub fn check(world: &World, object: &Object, before: Option<&Object>) -> Result<
     check_backing(world, object)?;
     check_subnets(world, object)?;
     check_overlap(world, object)?;
+    check_attachment(world, object)?;
     if let Some(before) = before {
         check_change(object, before)?;
     }
@@ -114,7 +115,7 @@ pub fn check(world: &World, object: &Object, before: Option<&Object>) -> Result<
 
 fn check_backing(world: &World, object: &Object) -> Result<(), NsxError> {
     let body = &object.body;
-    let fixed = parent_of(&object.path).starts_with("/infra/tier-");
+    let fixed = is_gateway(parent_of(&object.path));
     if fixed && text(body, "connectivity_path").is_some() {
         return Err(NsxError::rule(
             "connectivity_path is not allowed for a segment under a gateway",
@@ -242,26 +243,33 @@ fn check_overlap(world: &World, object: &Object) -> Result<(), NsxError> {
     let Some(gateway) = gateway_of(&object.path, &object.body) else {
         return Ok(());
     };
-    let mine: Vec<IpNet> = subnets(&object.body).iter().map(|s| s.net).collect();
-    for other in world.store.of_kind("Segment").filter(|o| o.path != object.path) {
-        if gateway_of(&other.path, &other.body) != Some(gateway) {
-            continue;
-        }
-        let theirs = subnets(&other.body);
-        let clash = mine.iter().find(|net| {
-            theirs
-                .iter()
-                .any(|s| Span::block(s.net).overlaps(&Span::block(**net)))
-        });
-        if let Some(net) = clash {
-            let message = format!(
-                "Subnet {net} of {} overlaps with a subnet of {}",
-                object.path, other.path
-            );
-            return Err(NsxError::bad(OVERLAP, message));
-        }
+    let mine: Vec<IpNet> = networks(&object.body).collect();
+    super::gateway::check_free(world, gateway, &object.path, &mine)
+}
+
+/// Networks of a segment's subnets.
+pub fn networks(body: &Map<String, Value>) -> impl Iterator<Item = IpNet> {
+    raw_subnets(body)
+        .filter_map(|s| text(s, "gateway_address")?.parse::<IpNet>().ok())
+        .map(|net| net.trunc())
+}
+
+/// A segment of an interface hangs on no gateway by itself.
+fn check_attachment(world: &World, object: &Object) -> Result<(), NsxError> {
+    if gateway_of(&object.path, &object.body).is_none() {
+        return Ok(());
     }
-    Ok(())
+    let mut users = world.store.referrers(&object.path);
+    match users.find(|o| o.kind.ends_with("Interface")) {
+        Some(interface) => Err(NsxError::bad(
+            SEGMENT_ATTACHED,
+            format!(
+                "Segment {} is attached to interface {}",
+                object.path, interface.path
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What cannot be changed once it is there.

@@ -37,6 +37,7 @@ impl World {
         let realization = carried_realization(old, kind, actor);
         Object {
             path: path.to_owned(),
+            base: kind_at(path).unwrap_or_default(),
             kind: kind.to_owned(),
             references: references(kind, &body),
             declared,

@@ -1,26 +1,32 @@
-//! `PATCH /infra`: a tree of wrapped children, read into a flat list of changes.
+//! `PATCH /infra`, `PATCH /org-root`: a tree of wrapped children, read into a flat list of changes.
 
 use serde_json::{Map, Value};
 
 use super::World;
 use super::write::{Change, Mode};
 use crate::error::{FIELD, JSON, NsxError};
-use crate::paths::{ROOT, child_path};
+use crate::paths::child_path;
 use crate::schema::Strictness;
 
 const REFERENCE: &str = "ChildResourceReference";
 
 impl World {
-    /// Reads the tree. Nothing is touched.
+    /// Reads the tree below a root of type `kind`. Nothing is touched.
     ///
     /// # Errors
     /// 400 naming the field: unknown or misplaced children, missing ids, bodies that are not their type, too many.
-    pub fn read_tree(&self, body: &Map<String, Value>, mode: Mode) -> Result<Vec<Change>, NsxError> {
+    pub fn read_tree(
+        &self,
+        kind: &str,
+        path: &str,
+        body: &Map<String, Value>,
+        mode: Mode,
+    ) -> Result<Vec<Change>, NsxError> {
         let mut changes = Vec::new();
         let mut root = body.clone();
         let children = root.remove("children");
-        self.schema.read("Infra", &root, Strictness::Whole)?;
-        self.walk("Infra", ROOT, children.as_ref(), mode, &mut changes)?;
+        self.schema.read(kind, &root, Strictness::Whole)?;
+        self.walk(kind, path, children.as_ref(), mode, &mut changes)?;
         let count = changes
             .iter()
             .filter(|c| !matches!(c, Change::Pass { .. }))
@@ -126,6 +132,14 @@ impl World {
         }
         let mut body = object.clone();
         let children = body.remove("children");
+        if kind == "Infra" {
+            let kind = kind.to_owned();
+            out.push(Change::Pass {
+                path: path.clone(),
+                kind,
+            });
+            return self.walk("Infra", &path, children.as_ref(), mode, out);
+        }
         out.push(Change::Upsert {
             path: path.clone(),
             kind: kind.to_owned(),
@@ -137,7 +151,12 @@ impl World {
 }
 
 fn place(parent_kind: &str, parent: &str, kind: &str, id: Option<&Value>) -> Result<String, NsxError> {
-    let Some(id) = id.and_then(Value::as_str).filter(|id| !id.is_empty()) else {
+    let id = if kind == "Infra" {
+        Some("infra")
+    } else {
+        id.and_then(Value::as_str)
+    };
+    let Some(id) = id.filter(|id| !id.is_empty()) else {
         return Err(NsxError::fields(&[format!(
             "id of a {kind} below {parent} is required"
         )]));

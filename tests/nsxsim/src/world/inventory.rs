@@ -1,5 +1,6 @@
 //! VMs and vNICs as the compute manager tells them, and the segment ports that follow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,12 @@ pub struct Vm {
     /// Tags, set through the API.
     #[serde(default)]
     pub tags: Vec<Value>,
+    /// Host name that the guest told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computer_name: Option<String>,
+    /// Operating system that the guest told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_name: Option<String>,
     /// vNICs.
     #[serde(default)]
     pub vifs: Vec<Vif>,
@@ -147,16 +154,15 @@ impl World {
             }
         }
         let automatic = |path: &str| crate::paths::id_of(path).starts_with("default:");
-        let there: Vec<String> = self
+        let kept: BTreeSet<&str> = wanted.iter().map(|(path, _)| path.as_str()).collect();
+        let gone: Vec<String> = self
             .store
             .of_kind("SegmentPort")
             .map(|o| o.path.clone())
-            .filter(|p| automatic(p))
+            .filter(|p| automatic(p) && !kept.contains(p.as_str()))
             .collect();
-        for path in there {
-            if !wanted.iter().any(|(p, _)| *p == path) {
-                self.remove_port(&path, now);
-            }
+        for path in gone {
+            self.remove_port(&path, now);
         }
         for (path, declared) in wanted {
             if self.store.any(&path).is_none() {
@@ -193,10 +199,9 @@ impl World {
     }
 
     /// Path of the realized segment with this `realization_id`.
-    pub fn segment_of(&self, realization_id: &str) -> Option<String> {
-        let mut segments = self.store.of_kind("Segment");
-        let found = segments.find(|o| o.text("realization_id") == Some(realization_id))?;
-        found.realization.effective.as_ref().map(|_| found.path.clone())
+    pub fn segment_of(&self, realization_id: &str) -> Option<&str> {
+        let found = self.store.live(self.store.switch(realization_id)?)?;
+        found.realization.effective.as_ref().map(|_| found.path.as_str())
     }
 }
 
@@ -217,6 +222,7 @@ impl Vm {
                 format!("externalId:{}", self.external_id),
             ],
             "tags": self.tags,
+            "guest_info": {"os_name": self.os_name, "computer_name": self.computer_name},
         })
     }
 }

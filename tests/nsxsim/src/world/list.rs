@@ -71,7 +71,7 @@ impl World {
     /// # Errors
     /// 400 for a cursor this server did not give; 404 when the parent is missing.
     pub fn list(&self, parent: &str, kind: &str, paging: &Paging) -> Result<Value, NsxError> {
-        if parent != crate::paths::ROOT && self.store.live(parent).is_none() {
+        if !self.has_place(parent) {
             return Err(NsxError::not_found(parent));
         }
         let embedded = self.tuning.lists_embed_rules;

@@ -11,6 +11,8 @@ use crate::kinds::{REFERENCES, entity_type};
 pub struct Object {
     /// Policy path.
     pub path: String,
+    /// Type of the collection it is in.
+    pub base: &'static str,
     /// Concrete type.
     pub kind: String,
     /// Fields that a client wrote, without the embedded children.

@@ -6,12 +6,23 @@ use super::World;
 use super::object::Object;
 use crate::error::NsxError;
 use crate::kinds::EMBEDDED;
+use crate::paths::{project_of, root_of};
 
 impl World {
     /// GET of one object.
     pub fn read(&self, path: &str) -> Result<Value, NsxError> {
         let object = self.store.live(path).ok_or_else(|| NsxError::not_found(path))?;
         Ok(self.shown(object, true))
+    }
+
+    /// Is there something for objects to hang below: a live object, or a root (a project's goes with it)?
+    pub fn has_place(&self, path: &str) -> bool {
+        let is_root = path.is_empty() || root_of(path) == path;
+        if is_root {
+            project_of(path).is_none_or(|project| self.store.live(project).is_some())
+        } else {
+            self.store.live(path).is_some()
+        }
     }
 
     /// An object's body, with its embedded children where wanted.

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::object::Object;
-use crate::paths::{self, parent_of};
+use crate::paths::parent_of;
 
 /// Intents by path.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub struct Store {
     kinds: HashMap<String, BTreeSet<String>>,
     /// Paths of the objects that name a path.
     referrers: HashMap<String, BTreeSet<String>>,
+    /// Paths of segments by their `realization_id`.
+    switches: HashMap<String, String>,
     /// States at the last [`Store::begin`] of what changed since.
     journal: Option<HashMap<String, Option<Arc<Object>>>>,
 }
@@ -112,7 +114,7 @@ impl Store {
         let paths = self.children.get(parent).into_iter().flatten();
         paths
             .filter_map(|p| self.any(p))
-            .filter(move |o| (with_deleted || !o.deleted) && paths::kind_at(&o.path) == Some(base))
+            .filter(move |o| (with_deleted || !o.deleted) && o.base == base)
     }
 
     /// Live objects anywhere below a path.
@@ -125,6 +127,11 @@ impl Store {
             .take_while(move |(p, _)| p.starts_with(&prefix))
             .map(|(_, o)| o)
             .filter(|o| !o.deleted)
+    }
+
+    /// Path of the segment with a `realization_id`, a deleted one included.
+    pub fn switch(&self, realization_id: &str) -> Option<&str> {
+        self.switches.get(realization_id).map(String::as_str)
     }
 
     /// Live objects that name a path.
@@ -160,6 +167,9 @@ impl Store {
                 .or_default()
                 .insert(path.clone());
         }
+        if let Some(id) = switch_id(&object) {
+            self.switches.insert(id.to_owned(), path.clone());
+        }
         self.objects.insert(path, object);
     }
 
@@ -178,5 +188,12 @@ impl Store {
                 set.remove(path);
             }
         }
+        if let Some(id) = switch_id(&object) {
+            self.switches.remove(id);
+        }
     }
+}
+
+fn switch_id(object: &Object) -> Option<&str> {
+    (object.kind == "Segment").then(|| object.text("realization_id"))?
 }

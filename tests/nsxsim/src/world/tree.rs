@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::World;
 use super::object::Object;
 use crate::error::NsxError;
-use crate::paths::{ROOT, glob, kind_at, parent_of};
+use crate::paths::{ORG_ROOT, glob, kind_at, parent_of};
 
 /// Which types of a tree are wanted.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +48,11 @@ impl World {
     ///
     /// # Errors
     /// 400 when `base_path` does not exist.
-    pub fn tree(&self, wanted: &Wanted) -> Result<Value, NsxError> {
-        let base = wanted.base.as_deref().unwrap_or(ROOT);
-        if base != ROOT && self.store.live(base).is_none() {
+    pub fn tree(&self, root: &str, wanted: &Wanted) -> Result<Value, NsxError> {
+        let top = if root == ORG_ROOT { "" } else { root };
+        let base = wanted.base.as_deref().unwrap_or(top);
+        let inside = base == top || base.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'));
+        if !inside || !self.has_place(base) {
             return Err(NsxError::invalid_path(base));
         }
         let own = self.store.live(base).into_iter();
@@ -62,7 +64,7 @@ impl World {
         let mut below: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for object in &taken {
             let mut path = object.path.as_str();
-            while path != ROOT && !path.is_empty() {
+            while path != top && !path.is_empty() {
                 let parent = parent_of(path);
                 if !below.entry(parent).or_default().insert(path) {
                     break;
@@ -70,12 +72,12 @@ impl World {
                 path = parent;
             }
         }
-        let mut root = self.root();
-        let children = self.branches(ROOT, &below, &full);
+        let mut body = self.root(root);
+        let children = self.branches(top, &below, &full);
         if !children.is_empty() {
-            root.insert("children".into(), Value::Array(children));
+            body.insert("children".into(), Value::Array(children));
         }
-        Ok(Value::Object(root))
+        Ok(Value::Object(body))
     }
 
     fn branches(
@@ -115,16 +117,24 @@ impl World {
         Some(Value::Object(wrapper))
     }
 
-    /// `/infra` itself.
-    pub fn root(&self) -> Map<String, Value> {
+    /// `/infra`, a project's, or `/org-root` itself.
+    fn root(&self, path: &str) -> Map<String, Value> {
+        let (kind, id) = if path == ORG_ROOT {
+            ("OrgRoot", "org-root")
+        } else {
+            ("Infra", "infra")
+        };
         let body = json!({
-            "resource_type": "Infra", "id": "infra", "display_name": "infra", "path": ROOT, "relative_path": "infra",
-            "connectivity_strategy": "BLACKLIST", "owner_id": self.cluster_id, "marked_for_delete": false,
+            "resource_type": kind, "id": id, "display_name": id, "path": path, "relative_path": id, "owner_id": self.cluster_id, "marked_for_delete": false,
             "overridden": false, "_create_user": "system", "_create_time": self.started,
             "_last_modified_user": "system", "_last_modified_time": self.started, "_system_owned": false,
             "_protection": "NOT_PROTECTED", "_revision": 0,
         });
         match body {
+            Value::Object(mut map) if kind == "Infra" => {
+                map.insert("connectivity_strategy".into(), json!("BLACKLIST"));
+                map
+            }
             Value::Object(map) => map,
             _ => Map::new(),
         }

@@ -7,7 +7,7 @@ use super::object::Object;
 use super::write::Failure;
 use crate::error::{IN_USE, NsxError, PORTS_ATTACHED};
 use crate::kinds::{goes_with_parent, rank};
-use crate::paths::{ROOT, kind_at, parent_of};
+use crate::paths::{kind_at, parent_of};
 use crate::rules;
 
 impl World {
@@ -38,7 +38,7 @@ impl World {
 
     fn check_live(&self, object: &Object) -> Result<(), NsxError> {
         let parent = parent_of(&object.path);
-        if parent != ROOT && self.store.live(parent).is_none() {
+        if !self.has_place(parent) {
             return Err(NsxError::invalid_path(parent));
         }
         for (target, kinds) in &object.references {

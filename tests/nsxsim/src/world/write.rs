@@ -166,8 +166,7 @@ impl World {
         }
         for change in changes {
             if let Change::Pass { path, kind } = change
-                && path != crate::paths::ROOT
-                && self.store.live(path).is_none()
+                && !self.has_place(path)
             {
                 return Err(Box::new(Failure::of(kind, NsxError::invalid_path(path))));
             }

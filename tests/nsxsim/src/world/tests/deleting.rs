@@ -59,6 +59,8 @@ fn on_web(world: &World) -> Inventory {
         display_name: "nginx".into(),
         moref: "vm-12".into(),
         power_state: "VM_RUNNING".into(),
+        computer_name: None,
+        os_name: None,
         tags: Vec::new(),
         vifs: vec![vif],
     };

@@ -16,7 +16,7 @@ pub fn tree(world: &mut World, children: &Value) -> Result<(), NsxError> {
 
 pub fn tree_on(world: &mut World, children: &Value, enforce: bool) -> Result<(), NsxError> {
     let body = json!({"resource_type": "Infra", "children": children});
-    let changes = world.read_tree(body.as_object().unwrap(), Mode::Patch)?;
+    let changes = world.read_tree("Infra", "/infra", body.as_object().unwrap(), Mode::Patch)?;
     world.commit(
         &changes,
         Terms {

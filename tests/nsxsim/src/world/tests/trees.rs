@@ -47,30 +47,35 @@ fn types_and_base_choose_what_is_shown() {
         .unwrap();
     }
     let all = world
-        .tree(&wanted(&[("type_filter", "Group;PolicyNatRule")]))
+        .tree("/infra", &wanted(&[("type_filter", "Group;PolicyNatRule")]))
         .unwrap();
     assert_eq!(ids(&all, "Group"), ["a"]);
     assert_eq!(ids(&all, "PolicyNatRule").len(), 2);
     assert!(ids(&all, "Rule").is_empty());
     let one = world
-        .tree(&wanted(&[
-            ("type_filter", "PolicyNatRule"),
-            ("base_path", "/infra/tier-1s/vic-edge"),
-        ]))
+        .tree(
+            "/infra",
+            &wanted(&[
+                ("type_filter", "PolicyNatRule"),
+                ("base_path", "/infra/tier-1s/vic-edge"),
+            ]),
+        )
         .unwrap();
     assert_eq!(ids(&one, "PolicyNatRule"), ["on-tier-1"]);
     assert_eq!(ids(&one, "Tier1"), ["vic-edge"], "the way down is shown");
-    let old = world.tree(&wanted(&[("filter", "Type-Domain|Group")])).unwrap();
+    let old = world
+        .tree("/infra", &wanted(&[("filter", "Type-Domain|Group")]))
+        .unwrap();
     assert_eq!(
         (ids(&old, "Domain"), ids(&old, "Group")),
         (vec!["default".to_owned()], vec!["a".to_owned()])
     );
     assert!(
         world
-            .tree(&wanted(&[("base_path", "/infra/tier-1s/none")]))
+            .tree("/infra", &wanted(&[("base_path", "/infra/tier-1s/none")]))
             .is_err()
     );
-    let bare = world.tree(&Wanted::default()).unwrap();
+    let bare = world.tree("/infra", &Wanted::default()).unwrap();
     assert!(bare.get("children").is_none());
 }
 
@@ -79,7 +84,9 @@ fn the_way_may_be_shown_as_references() {
     let mut world = world();
     world.tuning.tree_shows_way_as_references = true;
     patch(&mut world, "/infra/domains/default/groups/a", json!({})).unwrap();
-    let tree = world.tree(&wanted(&[("type_filter", "Group")])).unwrap();
+    let tree = world
+        .tree("/infra", &wanted(&[("type_filter", "Group")]))
+        .unwrap();
     assert_eq!(tree["children"][0]["resource_type"], "ChildResourceReference");
     assert_eq!(tree["children"][0]["target_type"], "Domain");
     assert_eq!(ids(&tree, "Group"), ["a"]);
@@ -96,7 +103,10 @@ fn what_is_read_can_be_written_back() {
     .unwrap();
     patch(&mut world, "/infra/segments/s", json!({})).unwrap();
     let tree = world
-        .tree(&wanted(&[("type_filter", "Group;Segment;Tier1;LocaleServices")]))
+        .tree(
+            "/infra",
+            &wanted(&[("type_filter", "Group;Segment;Tier1;LocaleServices")]),
+        )
         .unwrap();
     super::hierarchy::tree_on(&mut world, &tree["children"], true).unwrap();
 }
