@@ -65,12 +65,20 @@ impl Lease {
     /// Whether the Lease is surely still held.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.renewed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
-            < CONFIDENCE
+        is_fresh(&self.renewed)
     }
+
+    /// Answers [`Lease::is_held`] to who cannot hold the Lease itself: the engines, before each request that writes.
+    #[must_use]
+    pub fn right(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let renewed = Arc::clone(&self.renewed);
+        Arc::new(move || is_fresh(&renewed))
+    }
+}
+
+/// Whether the last renewal is so young that nobody else can have taken the Lease.
+fn is_fresh(renewed: &Mutex<Instant>) -> bool {
+    renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < CONFIDENCE
 }
 
 async fn renew(
@@ -198,6 +206,17 @@ mod tests {
             );
         }
         assert_eq!(other_holder(None, "me", now), None);
+    }
+
+    #[test]
+    fn the_right_ends_with_the_confidence_in_the_last_renewal() {
+        let renewed = Mutex::new(Instant::now());
+        assert!(is_fresh(&renewed));
+        let Some(long_ago) = Instant::now().checked_sub(CONFIDENCE) else {
+            return;
+        };
+        *renewed.lock().unwrap() = long_ago;
+        assert!(!is_fresh(&renewed));
     }
 
     #[test]

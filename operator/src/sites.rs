@@ -1,6 +1,6 @@
 //! Connected Sites: the engines every controller of that Site works with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub struct Connected {
     pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Contender>>>,
     /// What was deleted in NSX for objects that are going, by their UID: policy paths.
     pub removals: Mutex<HashMap<String, Vec<String>>>,
+    /// UIDs of objects of which this process knows everything that is in NSX, while the first reads may not show all.
+    pub whole: Mutex<HashSet<String>>,
     /// The edge clusters of gateways, once read.
     pub edge_clusters: Mutex<HashMap<String, Option<String>>>,
     /// Images on their way to datastores.
@@ -112,6 +114,7 @@ impl Connected {
             seeded: OnceLock::new(),
             claims: Mutex::default(),
             removals: Mutex::default(),
+            whole: Mutex::default(),
             edge_clusters: Mutex::default(),
             images: Images::default(),
             lease: parts.lease,

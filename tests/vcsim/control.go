@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 )
+
+// longPoll is how long GET /held waits at most.
+const longPoll = 25 * time.Second
 
 // controlHandler is the control port: plain JSON on loopback, without authentication.
 func (s *Simulator) controlHandler() http.Handler {
@@ -25,6 +29,13 @@ func (s *Simulator) controlHandler() http.Handler {
 		reply(w, struct{}{})
 	})
 	mux.HandleFunc("POST /faults", handle(s.postFault))
+	mux.HandleFunc("GET /held", func(w http.ResponseWriter, r *http.Request) {
+		wait, err := strconv.ParseInt(r.URL.Query().Get("wait_ms"), 10, 64)
+		if err != nil || wait > longPoll.Milliseconds() {
+			wait = longPoll.Milliseconds()
+		}
+		reply(w, map[string]int{"held": s.faults.holds.wait(time.Duration(wait) * time.Millisecond)})
+	})
 	mux.HandleFunc("GET /tune", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.tune.show()) })
 	mux.HandleFunc("POST /tune", handle(s.postTune))
 	mux.HandleFunc("POST /sessions/expire", handle(s.postExpire))

@@ -63,6 +63,7 @@ type Rule struct {
 var actions = map[string]bool{
 	"status": true, "body": true, "fault": true, "delay": true, "drop-before": true, "drop-after-commit": true,
 	"truncate": true, "expire-session": true, "task-fault": true, "task-delay": true,
+	"hold-before": true, "hold-after-commit": true,
 }
 
 // Faults holds the rules of the control port.
@@ -70,9 +71,10 @@ type Faults struct {
 	mu    sync.Mutex
 	next  int
 	rules []*Rule
+	holds *Holds
 }
 
-func newFaults() *Faults { return &Faults{} }
+func newFaults() *Faults { return &Faults{holds: newHolds()} }
 
 func (f *Faults) add(r *Rule) error {
 	a := &r.Action
@@ -107,6 +109,7 @@ func (f *Faults) clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rules = nil
+	f.holds.release()
 }
 
 func (f *Faults) list() []Rule {

@@ -26,7 +26,7 @@ func (s *Simulator) serveFolder(w http.ResponseWriter, r *http.Request) {
 	call := Call{Time: time.Now(), Client: s.sessions.user(key), Method: r.Method + " /folder", Object: object}
 	defer func() { s.calls.add(call) }()
 
-	x := &exchange{sim: s, w: w, key: key, acts: s.faults.take(call.Method, object, call.Client)}
+	x := &exchange{sim: s, w: w, r: r, key: key, acts: s.faults.take(call.Method, object, call.Client)}
 	if x.before() {
 		call.Status = x.status
 		return

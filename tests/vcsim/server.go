@@ -63,7 +63,7 @@ func (s *Simulator) serveSOAP(w http.ResponseWriter, r *http.Request) {
 	call := Call{Time: start, Client: user, Method: req.method, Object: req.object}
 	defer func() { s.calls.add(call) }()
 
-	x := &exchange{sim: s, w: w, key: key, acts: s.faults.take(req.method, req.object, user)}
+	x := &exchange{sim: s, w: w, r: r, key: key, acts: s.faults.take(req.method, req.object, user)}
 	if x.before() {
 		call.Status = x.status
 		return
@@ -98,6 +98,7 @@ func (s *Simulator) noteLogin(rec *recorder, user string) {
 type exchange struct {
 	sim    *Simulator
 	w      http.ResponseWriter
+	r      *http.Request
 	key    string
 	acts   []Action
 	status int
@@ -114,6 +115,10 @@ func (x *exchange) before() bool {
 		case "expire-session":
 			x.sim.sessions.expire(x.key)
 		case "drop-before":
+			drop(x.w)
+			return true
+		case "hold-before":
+			x.sim.faults.holds.hold(x.r.Context())
 			drop(x.w)
 			return true
 		case "status", "body":
@@ -144,6 +149,10 @@ func (x *exchange) after(rec *recorder) bool {
 	for _, a := range x.acts {
 		switch a.Type {
 		case "drop-after-commit":
+			drop(x.w)
+			return true
+		case "hold-after-commit":
+			x.sim.faults.holds.hold(x.r.Context())
 			drop(x.w)
 			return true
 		case "truncate":

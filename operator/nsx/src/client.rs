@@ -14,7 +14,7 @@ use crate::path;
 use crate::session::{Reason, Session, Ticket, redirected};
 use crate::table;
 use crate::transport::{Content, Fault, Incoming, Outgoing, Transport};
-use crate::{Config, Error, Health, Priority, Trouble, Tuning};
+use crate::{Config, Error, Health, MayWrite, Priority, Trouble, Tuning};
 
 /// The prefix of policy paths in URLs.
 const POLICY: &str = "/policy/api/v1";
@@ -24,7 +24,6 @@ const BUSY_STREAK: u64 = 8;
 const READ_ATTEMPTS: u32 = 5;
 
 /// A client of one manager cluster.
-#[derive(Debug)]
 pub(crate) struct Client {
     transport: Transport,
     session: Session,
@@ -34,6 +33,15 @@ pub(crate) struct Client {
     refused_in_a_row: AtomicU64,
     read_timeout: Duration,
     write_timeout: Duration,
+    may_write: MayWrite,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One call.
@@ -61,6 +69,7 @@ impl Client {
             refused_in_a_row: AtomicU64::new(0),
             read_timeout: tuning.read_timeout,
             write_timeout: tuning.write_timeout,
+            may_write: Arc::clone(&config.may_write),
         })
     }
 
@@ -202,6 +211,9 @@ impl Client {
 
     async fn call_here(&self, permit: &Permit, call: &Call<'_>, ticket: &Ticket) -> Result<Incoming, Error> {
         let write = call.method != Method::GET;
+        if write && !(self.may_write)() {
+            return Err(Error::Fenced);
+        }
         let out = Outgoing {
             method: call.method.clone(),
             url: format!("{}{}", ticket.url, call.path),
@@ -251,6 +263,8 @@ impl Client {
                 | Error::SessionLost { .. }
                 | Error::Redirected { .. },
             ) => Some(Trouble::Faulty),
+            // Nothing was sent.
+            Err(Error::Fenced) => None,
             // Any other answer is NSX's own: it is there and works.
             Ok(()) | Err(_) => {
                 self.refused_in_a_row.store(0, Ordering::Relaxed);

@@ -1,9 +1,13 @@
 //! Where the manager is, and how it is dealt with.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Tag;
+
+/// Says whether this process may write now. Asked right before each request that changes something, repeated ones too.
+pub type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// One NSX manager cluster and the way into it.
 #[derive(Clone)]
@@ -20,6 +24,8 @@ pub struct Config {
     pub owner_tag: Tag,
     /// Period of the delta read. Every tenth period everything owned is read in full.
     pub resync: Duration,
+    /// Whether this process may write: what it holds that right by can be lost between two requests.
+    pub may_write: MayWrite,
 }
 
 impl fmt::Debug for Config {
@@ -103,6 +109,7 @@ mod tests {
             user_agent: "test".into(),
             owner_tag: Tag::new("vic-operator/instance", "a"),
             resync: Duration::from_mins(1),
+            may_write: Arc::new(|| true),
         };
         let shown = format!("{config:?} {config:#?}");
         assert!(

@@ -27,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) tuning: Tuning,
     pub(crate) changes: broadcast::Sender<Arc<[String]>>,
     pub(crate) loaded: watch::Sender<bool>,
+    /// Whether a read has shown what was written shortly before the engine began.
+    pub(crate) sure: watch::Sender<bool>,
     /// Something happened that the synchronisation should look at.
     pub(crate) kick: Notify,
     mirror: RwLock<Mirror>,
@@ -42,6 +44,7 @@ impl Core {
             resync: config.resync,
             changes: broadcast::Sender::new(BACKLOG),
             loaded: watch::Sender::new(false),
+            sure: watch::Sender::new(false),
             kick: Notify::new(),
             mirror: RwLock::new(Mirror::new(config.owner_tag.clone(), tuning.lag)),
             start: Instant::now(),

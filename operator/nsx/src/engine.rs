@@ -104,6 +104,19 @@ impl Engine {
         *self.inner.core.loaded.borrow()
     }
 
+    /// Whether what was written shortly before this engine began, by a process that was killed perhaps, would be known by
+    /// now: the index of the first read lags. Before that an absence proves nothing.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        *self.inner.core.sure.borrow()
+    }
+
+    /// Waits until [`Engine::is_sure`].
+    pub async fn sure(&self) {
+        // The sender lives as long as the engine.
+        drop(self.inner.core.sure.subscribe().wait_for(|sure| *sure).await);
+    }
+
     /// Waits until [`Engine::is_loaded`].
     pub async fn loaded(&self) {
         // The sender lives as long as the engine.

@@ -76,6 +76,9 @@ pub enum Error {
     ShuttingDown,
 
     // -- what is never sent
+    /// This process may not be the one that writes any more.
+    #[error("another replica of the operator may be the one that writes to NSX now")]
+    Fenced,
     /// A path or a type that a hierarchical call cannot carry, or a unit that contradicts itself.
     #[error("{path} cannot be written: {cause}")]
     Unplaceable { path: String, cause: String },
@@ -207,6 +210,7 @@ impl Error {
             Self::Untrusted { .. }
             | Self::Unauthorized { .. }
             | Self::Redirected { .. }
+            | Self::Fenced
             | Self::Unresolved { .. }
             | Self::Ambiguous { .. }
             | Self::InvalidPath(_)
@@ -258,6 +262,7 @@ impl Error {
                 | Self::Unauthorized { .. }
                 | Self::Redirected { .. }
                 | Self::Setup { .. }
+                | Self::Fenced
                 | Self::ShuttingDown
         )
     }

@@ -30,7 +30,7 @@ mod table;
 mod transport;
 mod tree;
 
-pub use config::{Config, Tuning};
+pub use config::{Config, MayWrite, Tuning};
 pub use engine::Engine;
 pub use error::{Class, Error, Refusal};
 pub use model::{Change, Health, Intent, Observed, Priority, Realization, Referable, Stats, Tag, Trouble};

@@ -21,6 +21,8 @@ pub(crate) struct Sync {
     pub(crate) core: Arc<Core>,
     /// When the next look is due.
     look: Instant,
+    /// When the index shows whatever was written before this began.
+    sure: Instant,
     looks: u32,
     failures: u32,
     /// When the last complete read of owned objects began.
@@ -33,6 +35,7 @@ pub(crate) struct Sync {
 impl Sync {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self {
+            sure: Instant::now() + core.tuning.lag,
             core,
             look: Instant::now(),
             looks: 0,
@@ -79,7 +82,12 @@ impl Sync {
                 Some(Instant::now() + backoff(4))
             }
         };
-        poll.map_or(self.look, |poll| poll.min(self.look))
+        let wake = poll.map_or(self.look, |poll| poll.min(self.look));
+        if *self.core.sure.borrow() || self.failures > 0 {
+            wake
+        } else {
+            wake.min(self.sure)
+        }
     }
 
     /// The regular looks.
@@ -88,6 +96,11 @@ impl Sync {
         let patient = self.failures == 0 || Instant::now() >= self.look;
         if foreign && patient && !self.core.mirror().is_complete(Scope::Foreign) {
             self.full(Scope::Foreign).await?;
+        }
+        if *self.core.loaded.borrow() && !*self.core.sure.borrow() && Instant::now() >= self.sure {
+            // A process that was killed may have written what the first read did not show yet.
+            self.delta(Scope::Owned).await?;
+            self.core.sure.send_replace(true);
         }
         if Instant::now() < self.look {
             return Ok(());

@@ -64,6 +64,19 @@ async fn more_than_a_page_is_read_in_pages() {
     );
 }
 
+/// What a process wrote just before it was killed may be missing in the first read of the next one.
+#[tokio::test]
+async fn what_the_first_read_did_not_show_is_known_once_the_engine_is_sure() {
+    let manager = Manager::start().await;
+    seed(&manager, 2);
+    let engine = manager.engine().await;
+    assert!(!engine.is_sure(), "the lag has not passed");
+    seed(&manager, 3);
+    engine.sure().await;
+    assert!(engine.is_sure());
+    assert_eq!(engine.owned().len(), 3, "without any period having passed");
+}
+
 #[tokio::test]
 async fn a_page_that_is_too_large_is_made_smaller() {
     let manager = Manager::start().await;

@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod manager;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use axum::http::Method;
 use manager::{Fault, Manager, delete, owner_tags, put, segment, until};
 use nsx::{Class, Error, Health, Priority, Realization, Trouble};
@@ -52,6 +55,24 @@ async fn a_session_that_expires_mid_batch_is_renewed_once_for_all() {
     assert!(outcomes.iter().all(Result::is_ok));
     assert_eq!(manager.lock().logins, 2);
     assert_eq!(manager.lock().objects.len(), 20);
+}
+
+/// The right to write can be lost between two attempts: a batch that is repeated asks before each.
+#[tokio::test]
+async fn a_batch_is_not_repeated_by_who_may_no_longer_write() {
+    let manager = Manager::start().await;
+    let engine = manager
+        .engine_with(|config, _| {
+            let asked = AtomicU32::new(0);
+            config.may_write = Arc::new(move || asked.fetch_add(1, Ordering::SeqCst) == 0);
+        })
+        .await;
+    manager.fault(Method::PATCH, "/infra", Fault::Answer(503, String::new()));
+    let outcome = engine.submit(Priority::User, vec![segment("s")]).await;
+    assert_eq!(outcome, Err(Error::Fenced));
+    assert_eq!(outcome.unwrap_err().class(), Class::Blocked);
+    assert_eq!(manager.calls("PATCH", "/infra"), 1);
+    assert!(manager.lock().objects.is_empty());
 }
 
 #[tokio::test]

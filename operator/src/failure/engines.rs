@@ -10,6 +10,7 @@ pub(super) fn nsx_verdict(error: &nsx::Error, condition: ConditionType) -> Verdi
         nsx::Class::Terminal => Class::Terminal,
     };
     match error {
+        nsx::Error::Fenced => verdict("ServedElsewhere", condition, class),
         nsx::Error::Unauthorized { .. } => verdict("InvalidCredentials", condition, class),
         nsx::Error::Untrusted { .. } => verdict("Untrusted", condition, class),
         nsx::Error::Unreachable { .. } | nsx::Error::NoAnswer { .. } => {
@@ -36,6 +37,7 @@ pub(super) fn vsphere_verdict(error: &vsphere::Error, condition: ConditionType) 
         vsphere::Error::InvalidLogin | vsphere::Error::NotAuthenticated => {
             verdict("InvalidCredentials", condition, class)
         }
+        vsphere::Error::Fenced => verdict("ServedElsewhere", condition, class),
         vsphere::Error::Untrusted { .. } => verdict("Untrusted", condition, class),
         vsphere::Error::Unreachable { .. } => verdict("VCenterUnreachable", condition, class),
         vsphere::Error::NoPermission { .. } => verdict("NoPermission", condition, class),

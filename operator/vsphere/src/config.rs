@@ -1,6 +1,10 @@
 //! What an engine needs to know to connect.
 
 use std::fmt;
+use std::sync::Arc;
+
+/// Says whether this process may write now. Asked right before each call that changes something, repeated ones too.
+pub type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How to reach one vCenter, and the datacenter to work in.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct Config {
     pub user_agent: String,
     /// Name of the custom attribute that marks what is ours on pools and folders.
     pub mark_field: String,
+    /// Whether this process may write: what it holds that right by can be lost between two calls.
+    pub may_write: MayWrite,
 }
 
 impl fmt::Debug for Config {

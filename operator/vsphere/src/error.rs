@@ -142,6 +142,9 @@ pub enum Error {
         /// What was wrong with it.
         reason: String,
     },
+    /// This process may not be the one that writes any more; nothing was sent.
+    #[error("Another replica of the operator may be the one that writes to vCenter now.")]
+    Fenced,
     /// The text has characters that XML cannot carry.
     #[error("A value has characters that cannot be sent to vCenter.")]
     Unsendable,
@@ -224,6 +227,7 @@ impl Error {
             | Self::Closed => Class::Transient,
             Self::Untrusted { .. }
             | Self::InvalidLogin
+            | Self::Fenced
             | Self::NoPermission { .. }
             | Self::DuplicateName { .. }
             | Self::ResourceInUse { .. }

@@ -18,13 +18,14 @@ mod objects;
 mod session;
 mod soap;
 mod spec;
+mod takeover;
 mod tasks;
 #[cfg(test)]
 mod testing;
 mod updates;
 mod xml;
 
-pub use config::{About, Config};
+pub use config::{About, Config, MayWrite};
 pub use engine::Engine;
 pub use error::{Class, Error};
 pub use files::{DatastorePath, FileInfo, ParseDatastorePathError};

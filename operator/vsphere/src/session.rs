@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::{About, Config};
+use crate::config::{About, Config, MayWrite};
 use crate::error::Error;
 use crate::moref::Moref;
 use crate::soap::{Call, Effect, Patience, Transport};
@@ -29,6 +29,7 @@ pub(crate) struct ServiceContent {
     pub session_manager: Moref,
     pub file_manager: Moref,
     pub custom_fields: Moref,
+    pub task_manager: Option<Moref>,
 }
 
 /// One login. Whatever vCenter made for a session (collectors, filters, views) dies with it.
@@ -55,6 +56,7 @@ pub(crate) struct Session {
     /// Counts finished attempts, so that those who waited for one share its result.
     attempts: watch::Sender<u64>,
     calls: Semaphore,
+    may_write: MayWrite,
 }
 
 #[derive(Default)]
@@ -88,6 +90,7 @@ impl Session {
             renewal: Mutex::default(),
             attempts: watch::Sender::new(0),
             calls: Semaphore::new(MAX_CALLS),
+            may_write: Arc::clone(&config.may_write),
         })
     }
 
@@ -113,12 +116,23 @@ impl Session {
     /// vCenter refuses a call without a session before it does anything.
     pub async fn call(&self, call: &Call) -> Result<Node, Error> {
         let login = self.login();
+        self.check_right(call.effect)?;
         match self.call_in(&login, call, Patience::Call).await {
             Err(Error::NotAuthenticated) => {
                 let renewed = self.renew(&login).await?;
+                self.check_right(call.effect)?;
                 self.call_in(&renewed, call, Patience::Call).await
             }
             other => other,
+        }
+    }
+
+    /// Lets a write through only while this process may write.
+    pub fn check_right(&self, effect: Effect) -> Result<(), Error> {
+        if effect == Effect::Read || (self.may_write)() {
+            Ok(())
+        } else {
+            Err(Error::Fenced)
         }
     }
 
@@ -241,6 +255,7 @@ impl ServiceContent {
             session_manager: manager("sessionManager")?,
             file_manager: manager("fileManager")?,
             custom_fields: manager("customFieldsManager")?,
+            task_manager: content.moref_of("taskManager"),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The session against a scripted vCenter.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -42,6 +43,26 @@ async fn many_calls_that_find_the_session_lost_log_in_once() {
     }
     assert_eq!(vcenter.seen("Login").len(), 2);
     assert_eq!(session.login().generation, 2);
+}
+
+/// The right to write can be lost while a login is renewed: the repeated call asks again.
+#[tokio::test]
+async fn a_write_is_not_repeated_by_who_may_no_longer_write() {
+    let vcenter = Scripted::start().await;
+    let right = Arc::new(AtomicBool::new(true));
+    let (mut config, asked) = (vcenter.config(), Arc::clone(&right));
+    config.may_write = Arc::new(move || asked.swap(false, Ordering::SeqCst));
+    let session = Session::open(&config).await.unwrap();
+    let write = || Call::write("SetField", &session.content().root_folder, |_| {});
+    vcenter.expire();
+    assert_eq!(session.call(&write()).await, Err(Error::Fenced));
+    assert_eq!(vcenter.seen("SetField").len(), 1, "the first attempt alone");
+    assert_eq!(session.call(&write()).await, Err(Error::Fenced));
+    assert_eq!(vcenter.seen("SetField").len(), 1);
+    session.call(&ping(&session)).await.unwrap();
+    right.store(true, Ordering::SeqCst);
+    assert_ne!(session.call(&write()).await, Err(Error::Fenced));
+    assert_eq!(vcenter.seen("SetField").len(), 2);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use lab::Lab;
 use lab::poc::calls::{self, Call};
-use lab::poc::left_behind::differences;
+use lab::poc::left_behind::{differences, is_own_doing};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -50,19 +50,13 @@ impl Snapshot {
         };
         let mut found = of("nsx", &self.nsx, &later.nsx);
         found.extend(of("vcenter", &self.vcenter, &later.vcenter));
-        // What changes by time or by being used alone.
-        let by_itself = |change: &String| {
-            change.contains("/sessions/") && change.contains("/used: ")
-                || change.contains("/publish_time: ")
-                // The operator writes no ports: they follow from what vCenter tells NSX of its VMs, when it tells.
-                || change.contains("/ports/")
-                || change.contains("/realizedlogicalport/")
-                || change.contains("/config/lastModified: ")
-                // Nor its inventory of VMs, which is vCenter's, nor how far NSX has come with what was written before.
-                || change.contains("/inventory/")
-                || change.contains("/status/consolidated_status/")
-                || change.contains("/status/publish_status: ")
-                || change.contains("/realized/")
+        // A session that is used says when; one that came or went is told.
+        let by_itself = |change: &str| {
+            if change.contains("/sessions/") {
+                change.contains("/used: ")
+            } else {
+                is_own_doing(change)
+            }
         };
         found.retain(|change| !by_itself(change));
         found

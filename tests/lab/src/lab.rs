@@ -154,9 +154,17 @@ impl Lab {
     pub async fn start_operator(&mut self) -> Result<&mut Operator> {
         let operator = match self.operator.take() {
             Some(operator) => operator,
-            None => Operator::start(&self.run, &self.operator_settings).await?,
+            None => self.spawn_operator().await?,
         };
         Ok(self.operator.insert(operator))
+    }
+
+    /// Starts an operator that the laboratory does not keep: its owner may end it while the laboratory is in use.
+    ///
+    /// # Errors
+    /// It ended or was not ready in time; with the end of its log.
+    pub async fn spawn_operator(&self) -> Result<Operator> {
+        Operator::start(&self.run, &self.operator_settings).await
     }
 
     /// Asks the operator to drain and end, as a Pod's termination does.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod images;
 pub mod iso;
 pub mod kinds;
+pub mod kubegate;
 pub mod lab;
 pub mod net;
 pub mod operator;
@@ -23,6 +24,7 @@ pub mod progress;
 pub mod run_dir;
 pub mod seed;
 pub mod simulators;
+pub mod sweep;
 pub mod tools;
 pub mod watch;
 

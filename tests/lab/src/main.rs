@@ -1,8 +1,12 @@
 //! `cargo lab`: the laboratory on the command line.
 
 use clap::{Parser, Subcommand};
-use lab::poc::{Run, drawing, printing, report::Report};
+use lab::poc::report::{Failure, Report};
+use lab::poc::{Run, drawing, printing};
 use lab::progress::Progress;
+use lab::sweep::report::Head;
+use lab::sweep::scenario::Scenario;
+use lab::sweep::{crash, fault_sweep, kill};
 use lab::tools::{Tool, Toolbox};
 use lab::{Lab, Options, Result};
 use std::fmt::Write;
@@ -37,8 +41,59 @@ enum Command {
         #[arg(long, value_name = "FILE", requires = "once")]
         json: Option<PathBuf>,
     },
+    /// Kill the operator at random moments of the reference topology's life.
+    Kill {
+        /// Whole lives; in each it is killed three times.
+        #[arg(long, default_value_t = 10)]
+        rounds: u32,
+        /// What the moments are drawn from; random, and told, without.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Write what was found as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Kill the operator before and after each call that it makes.
+    CrashSweep {
+        /// What it is killed at.
+        #[arg(value_enum, default_value_t = Swept::Networks)]
+        scenario: Swept,
+        /// Try so many points only, spread over all.
+        #[arg(long)]
+        sample: Option<usize>,
+        /// Laboratories at once.
+        #[arg(long, default_value_t = 1)]
+        jobs: usize,
+        /// Leave out what converged by FILE.
+        #[arg(long, requires = "json")]
+        resume: bool,
+        /// Write what was found as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Let NSX and vCenter fail in every way, in each phase of an object's life.
+    FaultSweep {
+        /// Try so many cells only, spread over all.
+        #[arg(long)]
+        sample: Option<usize>,
+        /// Try only faults whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+        /// Write what was found as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Find or build the real programs.
     Tools,
+}
+
+/// What a crash sweep is about.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Swept {
+    /// `ContainerNetwork` and `EdgeNatRule`.
+    Networks,
+    /// `VirtualContainerHost`.
+    Vch,
 }
 
 #[tokio::main]
@@ -48,6 +103,45 @@ async fn main() -> ExitCode {
         match arguments.command {
             Some(Command::Tools) => tools().await,
             Some(Command::Up { env }) => up(env.as_deref()).await,
+            Some(Command::Kill { rounds, seed, json }) => {
+                let (file, progress) = (json, Progress::shown());
+                let options = kill::Options {
+                    rounds,
+                    seed,
+                    file,
+                    progress,
+                };
+                Ok(ended(&kill::run(options).await.head))
+            }
+            Some(Command::CrashSweep {
+                scenario,
+                sample,
+                jobs,
+                resume,
+                json,
+            }) => {
+                let options = crash::Options {
+                    scenario: match scenario {
+                        Swept::Networks => Scenario::Networks,
+                        Swept::Vch => Scenario::Vch,
+                    },
+                    sample,
+                    jobs,
+                    file: json,
+                    resume,
+                    progress: Progress::shown(),
+                };
+                Ok(ended(&crash::run(options).await.head))
+            }
+            Some(Command::FaultSweep { sample, only, json }) => {
+                let options = fault_sweep::Options {
+                    sample,
+                    only,
+                    file: json,
+                    progress: Progress::shown(),
+                };
+                Ok(ended(&fault_sweep::run(options).await.head))
+            }
             Some(Command::Poc { once: true, json }) => once(json.as_deref()).await,
             Some(Command::Poc { once: false, .. }) | None => stay().await,
         }
@@ -175,8 +269,27 @@ async fn measured() -> Result<Report> {
     Ok(run.report)
 }
 
+/// Tells how a sweep went.
+fn ended(head: &Head) -> ExitCode {
+    tell(&head.failures);
+    println!(
+        "\n{} in {:.1} s",
+        if head.ok { "ok" } else { "not ok" },
+        head.seconds
+    );
+    if head.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
 fn complain(report: &Report) {
-    for failure in &report.failures {
+    tell(&report.failures);
+}
+
+fn tell(failures: &[Failure]) {
+    for failure in failures {
         println!(
             "FAILED {}: expected {}, got {}",
             failure.what, failure.expected, failure.got

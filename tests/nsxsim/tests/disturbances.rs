@@ -72,6 +72,30 @@ async fn a_cut_before_leaves_nothing_and_a_cut_after_leaves_all() {
     assert_eq!(log["statuses"]["0"], 2, "cut calls are in the log: {log}");
 }
 
+/// A client can be ended exactly before its write takes effect, or exactly after.
+#[tokio::test]
+async fn a_held_request_stops_until_the_faults_are_cleared() {
+    let lab = Lab::quick().await;
+    for (action, status) in [("hold-before", 404), ("hold-after-commit", 200)] {
+        fault(
+            &lab,
+            json!({"method": "PATCH", "template": "/policy/api/v1/infra/segments/{segment-id}"}),
+            json!(action),
+        )
+        .await;
+        let none = lab.control(Method::GET, "/held?wait_ms=0", None).await;
+        assert_eq!(none, json!({"held": 0}));
+        let write = tokio::spawn(lab.admin(Method::PATCH, WEB).json(&web()).send());
+        let held = lab.control(Method::GET, "/held", None).await;
+        assert_eq!(held, json!({"held": 1}));
+        assert_eq!(lab.call(Method::GET, WEB, None).await.status, status, "{action}");
+        assert!(!write.is_finished());
+        lab.control(Method::DELETE, "/faults", None).await;
+        assert!(write.await.unwrap().is_err(), "the connection is cut");
+        assert_eq!(lab.call(Method::GET, WEB, None).await.status, status, "{action}");
+    }
+}
+
 #[tokio::test]
 async fn a_truncated_answer_ends_in_an_error() {
     let lab = Lab::quick().await;

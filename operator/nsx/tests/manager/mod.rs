@@ -86,6 +86,7 @@ impl Manager {
             owner_tag: Tag::new(OWNER.0, OWNER.1),
             // Looks come when a test asks for them, unless it sets another period.
             resync: Duration::from_hours(1),
+            may_write: Arc::new(|| true),
         }
     }
 

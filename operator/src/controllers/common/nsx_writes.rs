@@ -1,7 +1,8 @@
 //! Writes to NSX: on behalf of whom, what is shared, and when they are in effect.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use topology::{Shared, Sharing};
 
@@ -11,6 +12,9 @@ use crate::failure::{ApplyError, Failure};
 use crate::kind::ObjectKey;
 use crate::sites::Connected;
 use crate::wake::Topic;
+
+/// How long a removal waits in one go until it is sure what there is to remove.
+const CERTAINTY: Duration = Duration::from_secs(20);
 
 fn sharing(connected: &Connected) -> MutexGuard<'_, Sharing> {
     connected.sharing.lock().unwrap_or_else(PoisonError::into_inner)
@@ -45,6 +49,10 @@ pub(crate) async fn submit_as(
 ) -> Result<(), Failure> {
     let outcome = submit(connected, changes).await;
     sharing(connected).settle(uid);
+    // From now on the mirror holds everything of it, by reading or by own writes.
+    if outcome.is_ok() && connected.nsx.as_ref().is_some_and(|engine| !engine.is_sure()) {
+        whole(connected).insert(uid.to_owned());
+    }
     outcome
 }
 
@@ -113,6 +121,29 @@ fn untagged(object: &nsx::Observed) -> nsx::Change {
 
 fn removals(connected: &Connected) -> MutexGuard<'_, HashMap<String, Vec<String>>> {
     connected.removals.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Holds a removal up until all that was written of the object is known: an earlier process may have been killed right
+/// after a write, and the index that the mirror was read from lags.
+///
+/// # Errors
+/// While that is not sure, for a time that the caller repeats.
+pub(crate) async fn await_certainty(connected: &Connected, uid: &str) -> Result<(), Failure> {
+    let Some(engine) = &connected.nsx else {
+        return Ok(());
+    };
+    if whole(connected).contains(uid) || removals(connected).contains_key(uid) {
+        return Ok(());
+    }
+    if tokio::time::timeout(CERTAINTY, engine.sure()).await.is_ok() {
+        return Ok(());
+    }
+    let what = "the search index of NSX shows all that was written before the operator started";
+    Err(ApplyError::Realizing(what.to_owned()).into())
+}
+
+fn whole(connected: &Connected) -> MutexGuard<'_, HashSet<String>> {
+    connected.whole.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Holds an object up until NSX has really taken away what it had: traffic flows until then.

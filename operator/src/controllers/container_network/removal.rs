@@ -6,7 +6,9 @@ use vsphere::PortGroupSpec;
 
 use super::plan::own_port_group;
 use crate::context::Context;
-use crate::controllers::common::{Ground, await_removal, ground, submit_removal, submit_retained};
+use crate::controllers::common::{
+    Ground, await_certainty, await_removal, ground, submit_removal, submit_retained,
+};
 use crate::controllers::site::in_use;
 use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
 use crate::kind::ObjectKey;
@@ -132,6 +134,7 @@ async fn segment(
             path: path.clone(),
         },
     );
+    await_certainty(&ground.connected, &owner.uid).await?;
     let Some(observed) = engine.get(&path) else {
         return await_removal(ctx, key, ground, &owner.uid);
     };

@@ -5,7 +5,7 @@ use vic_crds::{DeletionPolicy, EdgeNatRule, ManagementPolicy};
 
 use super::claim;
 use crate::context::Context;
-use crate::controllers::common::{await_removal, ground, submit_removal, submit_retained};
+use crate::controllers::common::{await_certainty, await_removal, ground, submit_removal, submit_retained};
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
 
@@ -22,6 +22,7 @@ pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -
         return Ok(());
     };
     let owner = ctx.owner(key, rule.metadata.uid.as_deref().unwrap_or_default());
+    await_certainty(&ground.connected, &owner.uid).await?;
     let own = engine.owned_with(&nsx::Tag::new(UID_SCOPE, &owner.uid));
     let retain = rule.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
     if retain {

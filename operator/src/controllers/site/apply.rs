@@ -26,10 +26,10 @@ pub(super) async fn connect(
 ) -> Result<Arc<Connected>, Failure> {
     let lease = lease(site, ctx, key).await?;
     let vcenter_seen = wanted.vcenter.seen.clone();
-    let vsphere = vcenter(wanted.vcenter, wanted.datacenter).await?;
+    let vsphere = vcenter(wanted.vcenter, wanted.datacenter, lease.right()).await?;
     let nsx = match wanted.nsx {
         None => None,
-        Some(server) => match manager(server, ctx).await {
+        Some(server) => match manager(server, ctx, lease.right()).await {
             Ok(engine) => Some(engine),
             Err(failure) => {
                 vsphere.shutdown().await;
@@ -62,7 +62,11 @@ async fn lease(site: &Site, ctx: &Context, key: &ObjectKey) -> Result<Lease, App
         })
 }
 
-async fn vcenter(server: Server, datacenter: String) -> Result<vsphere::Engine, Failure> {
+async fn vcenter(
+    server: Server,
+    datacenter: String,
+    may_write: vsphere::MayWrite,
+) -> Result<vsphere::Engine, Failure> {
     let engine = vsphere::Engine::connect(vsphere::Config {
         url: server.urls.into_iter().next().unwrap_or_default(),
         datacenter,
@@ -71,6 +75,7 @@ async fn vcenter(server: Server, datacenter: String) -> Result<vsphere::Engine, 
         tls: server.tls,
         user_agent: user_agent(),
         mark_field: MARK_FIELD.to_owned(),
+        may_write,
     })
     .await
     .map_err(ApplyError::VSphere)?;
@@ -87,7 +92,7 @@ async fn vcenter(server: Server, datacenter: String) -> Result<vsphere::Engine, 
     Ok(engine)
 }
 
-async fn manager(server: Server, ctx: &Context) -> Result<nsx::Engine, Failure> {
+async fn manager(server: Server, ctx: &Context, may_write: nsx::MayWrite) -> Result<nsx::Engine, Failure> {
     let engine = nsx::Engine::connect(nsx::Config {
         urls: server.urls,
         username: server.credentials.username,
@@ -99,6 +104,7 @@ async fn manager(server: Server, ctx: &Context) -> Result<nsx::Engine, Failure> 
             tag: ctx.settings.instance.clone(),
         },
         resync: ctx.settings.nsx_resync,
+        may_write,
     })
     .await
     .map_err(ApplyError::Nsx)?;

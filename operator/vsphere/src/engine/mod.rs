@@ -26,6 +26,7 @@ use crate::mirror::feed::Feed;
 use crate::moref::Moref;
 use crate::session::Session;
 use crate::soap::Call;
+use crate::takeover;
 use crate::tasks::Hub;
 use crate::xml::Node;
 
@@ -79,7 +80,12 @@ impl Engine {
     /// again with the same credentials within a minute: vCenter locks accounts.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let session = Arc::new(Session::open(&config).await?);
-        let place = match datacenter::find(&session, &config.datacenter).await {
+        let found = async {
+            let place = datacenter::find(&session, &config.datacenter).await?;
+            takeover::wait_for_tasks(&session, &config.username).await?;
+            Ok::<_, Error>(place)
+        };
+        let place = match found.await {
             Ok(place) => place,
             Err(error) => {
                 session.close().await;

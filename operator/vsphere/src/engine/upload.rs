@@ -10,6 +10,7 @@ use tracing::warn;
 use super::Engine;
 use crate::error::Error;
 use crate::files::DatastorePath;
+use crate::soap::Effect;
 
 /// What the source gave so far, and why it failed.
 #[derive(Default)]
@@ -62,6 +63,7 @@ impl Engine {
         let name = self.read(|inventory| inventory.datacenter().map(|datacenter| datacenter.name.clone()));
         let datacenter = place.path(name.as_deref().unwrap_or(&place.name));
         let session = &self.inner.session;
+        session.check_right(Effect::Write)?;
         let query = [("dcPath", datacenter.as_str()), ("dsName", to.datastore.as_str())];
         session
             .transport()

@@ -210,6 +210,19 @@ pub(crate) fn task(w: &mut Writer, task: &Moref) {
     w.element("options", |_| {});
 }
 
+/// One read of the state and the originators of the tasks that vCenter remembers.
+pub(crate) fn recent_tasks(w: &mut Writer, manager: &Moref) {
+    w.element("specSet", |w| {
+        property_set(w, "Task", &["info.reason", "info.state"]);
+        w.element("objectSet", |w| {
+            w.moref("obj", manager);
+            w.value("skip", true);
+            traversal(w, &("recentTask", "TaskManager", "recentTask", &[]));
+        });
+    });
+    w.element("options", |_| {});
+}
+
 /// One read of all datacenters, and of the folders that lead to them.
 pub(crate) fn datacenters(w: &mut Writer, root: &Moref) {
     w.element("specSet", |w| {

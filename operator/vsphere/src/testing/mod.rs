@@ -84,6 +84,7 @@ impl Scripted {
             tls,
             user_agent: "test".to_owned(),
             mark_field: "mark".to_owned(),
+            may_write: Arc::new(|| true),
         }
     }
 

@@ -123,6 +123,7 @@ impl Lab {
             tls,
             user_agent: "vic-operator-test".to_owned(),
             mark_field: "vic-operator".to_owned(),
+            may_write: Arc::new(|| true),
         }
     }
 

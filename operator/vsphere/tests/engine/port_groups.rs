@@ -1,5 +1,6 @@
 //! Port groups: made, changed, guarded against others, removed.
 
+use serde_json::json;
 use vsphere::{
     Binding, Class, Device, DeviceChange, DeviceOp, Engine, Error, Moref, NicBacking, PortGroupSpec, Vlan,
     VmSpec,
@@ -19,6 +20,25 @@ fn spec(name: &str, vlan_id: u16) -> PortGroupSpec {
 
 fn version(engine: &Engine, group: &Moref) -> String {
     engine.read(|inventory| inventory.port_groups[group].config_version.clone())
+}
+
+/// vCenter goes on with a task when the process that started it is killed: the next one finds what it made.
+#[tokio::test]
+async fn what_an_earlier_process_began_is_waited_for() {
+    let Some(lab) = Lab::start().await else { return };
+    let first = lab.engine().await;
+    lab.control("/tune", json!({"task_ms": 1500})).await;
+    let (switch, wanted) = (switch(&first), spec("late", 103));
+    let begun = tokio::spawn(async move { first.add_port_group(&switch, &wanted).await });
+    while !lab.calls().await.contains(&"AddDVPortgroup_Task".to_owned()) {
+        tokio::task::yield_now().await;
+    }
+    begun.abort();
+    let second = lab.engine().await;
+    second.read(|inventory| {
+        let groups = inventory.port_groups.values();
+        assert!(groups.filter(|group| group.name == "late").count() == 1);
+    });
 }
 
 #[tokio::test]

@@ -47,7 +47,9 @@ impl Call {
         self.method != "WaitForUpdatesEx" && !self.method.starts_with("PUT ")
     }
 
-    fn name(&self) -> String {
+    /// `METHOD /path/template`, or the SOAP method's name.
+    #[must_use]
+    pub fn name(&self) -> String {
         if self.template.is_empty() {
             self.method.clone()
         } else {

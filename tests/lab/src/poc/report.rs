@@ -1,6 +1,6 @@
 //! What a run of the reference topology found, as `poc --json` writes it.
 
-use crate::error::{Context, Result};
+use crate::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -183,9 +183,7 @@ impl Report {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let what = || format!("write {}", path.display());
-        let text = serde_json::to_string_pretty(self).context(what)?;
-        std::fs::write(path, format!("{text}\n")).context(what)
+        crate::sweep::report::write(self, path)
     }
 }
 

@@ -30,6 +30,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/calls", get(calls).delete(forget_calls))
         .route("/dump", get(dump))
         .route("/faults", get(list_faults).post(add_faults).delete(clear_faults))
+        .route("/held", get(held))
         .route("/tune", get(tuning).post(tune))
         .route("/probe", post(probe_packet))
         .route("/inventory", put(inventory))
@@ -112,9 +113,25 @@ async fn add_faults(State(shared): App, body: Bytes) -> Result<axum::Json<Value>
     Ok(done())
 }
 
+/// Takes all faults away and lets go what they hold.
 async fn clear_faults(State(shared): App) -> axum::Json<Value> {
     shared.faults().clear();
+    shared.holds.release();
     done()
+}
+
+#[derive(Deserialize)]
+struct HeldQuery {
+    wait_ms: Option<u64>,
+}
+
+/// Long poll: how many requests are held, as soon as any is.
+async fn held(State(shared): App, Query(query): Query<HeldQuery>) -> axum::Json<Value> {
+    let wait = query
+        .wait_ms
+        .map_or(LONG_POLL, Duration::from_millis)
+        .min(LONG_POLL);
+    axum::Json(json!({"held": shared.holds.held(wait).await}))
 }
 
 async fn tuning(State(shared): App) -> axum::Json<Value> {

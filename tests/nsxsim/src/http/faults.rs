@@ -42,9 +42,25 @@ pub struct Matcher {
     /// Path without the query: with `*` a pattern, else a prefix; absent = any.
     #[serde(default)]
     pub path: Option<String>,
+    /// Path with ids replaced by `{name}`, as the call log has it; absent = any.
+    #[serde(default)]
+    pub template: Option<String>,
     /// Part of the `User-Agent`; absent = any.
     #[serde(default)]
     pub client: Option<String>,
+}
+
+/// What a fault is matched against.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Method.
+    pub method: &'a str,
+    /// Path without the query, as it came.
+    pub path: &'a str,
+    /// Path with ids replaced by `{name}`.
+    pub template: &'a str,
+    /// `User-Agent`.
+    pub client: &'a str,
 }
 
 /// What a fault does.
@@ -81,6 +97,10 @@ pub enum Named {
     Truncate,
     /// The caller's session ends before the request is looked at.
     ExpireSession,
+    /// The request stops before it is looked at, until the faults are cleared; then the connection is cut.
+    HoldBefore,
+    /// The request takes effect and its answer stops, until the faults are cleared; then the connection is cut.
+    HoldAfterCommit,
 }
 
 /// All faults that are set, in order.
@@ -106,13 +126,9 @@ impl Faults {
     }
 
     /// What happens to a call. Every fault that matches counts it; the first that is due acts.
-    pub fn strike(&mut self, method: &str, path: &str, client: &str) -> Option<Action> {
+    pub fn strike(&mut self, asked: Asked<'_>) -> Option<Action> {
         let mut action = None;
-        for fault in self
-            .faults
-            .iter_mut()
-            .filter(|f| f.matcher.fits(method, path, client))
-        {
+        for fault in self.faults.iter_mut().filter(|f| f.matcher.fits(asked)) {
             fault.seen = fault.seen.saturating_add(1);
             let due = fault.seen > fault.after && (fault.times == 0 || fault.hits < fault.times);
             if due && action.is_none() {
@@ -125,19 +141,23 @@ impl Faults {
 }
 
 impl Matcher {
-    fn fits(&self, method: &str, path: &str, client: &str) -> bool {
+    fn fits(&self, asked: Asked<'_>) -> bool {
         let path_fits = |p: &String| {
             if p.contains('*') {
-                glob(p, path)
+                glob(p, asked.path)
             } else {
-                path.starts_with(p.as_str())
+                asked.path.starts_with(p.as_str())
             }
         };
         self.method
             .as_ref()
-            .is_none_or(|m| m.eq_ignore_ascii_case(method))
+            .is_none_or(|m| m.eq_ignore_ascii_case(asked.method))
             && self.path.as_ref().is_none_or(path_fits)
-            && self.client.as_ref().is_none_or(|c| client.contains(c.as_str()))
+            && self.template.as_ref().is_none_or(|t| t == asked.template)
+            && self
+                .client
+                .as_ref()
+                .is_none_or(|c| asked.client.contains(c.as_str()))
     }
 }
 
@@ -146,6 +166,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn asked<'a>(method: &'a str, path: &'a str, client: &'a str) -> Asked<'a> {
+        Asked {
+            method,
+            path,
+            template: "/policy/{id}",
+            client,
+        }
+    }
 
     fn faults(list: Value) -> Faults {
         Faults {
@@ -166,7 +195,7 @@ mod tests {
             ("PATCH", "/policy/y"),
             ("PATCH", "/policy/x"),
         ] {
-            strikes.push(faults.strike(method, path, "").is_some());
+            strikes.push(faults.strike(asked(method, path, "")).is_some());
         }
         assert_eq!(strikes, [false, false, true, true, false]);
         assert_eq!((faults.list()[0].seen, faults.list()[0].hits), (4, 2));
@@ -178,6 +207,8 @@ mod tests {
             (json!("drop-before"), Action::Named(Named::DropBefore)),
             (json!("drop-after-commit"), Action::Named(Named::DropAfterCommit)),
             (json!("expire-session"), Action::Named(Named::ExpireSession)),
+            (json!("hold-before"), Action::Named(Named::HoldBefore)),
+            (json!("hold-after-commit"), Action::Named(Named::HoldAfterCommit)),
             (
                 json!({"status": 503, "body": "<html>"}),
                 Action::Answer {
@@ -202,20 +233,22 @@ mod tests {
     }
 
     #[test]
-    fn matching_is_by_prefix_pattern_and_client() {
+    fn matching_is_by_prefix_pattern_template_and_client() {
         let mut faults = faults(json!([
-            {"match": {"path": "/policy/*/nat-rules/*", "client": "vic-operator"}, "times": 0, "action": "truncate"}
+            {"match": {"path": "/policy/*/nat-rules/*", "client": "vic-operator"}, "times": 0, "action": "truncate"},
+            {"match": {"method": "PUT", "template": "/policy/{id}"}, "times": 0, "action": "hold-before"},
+            {"match": {"method": "POST", "template": "/policy/{other}"}, "times": 0, "action": "hold-before"},
         ]));
-        assert!(
-            faults
-                .strike("GET", "/policy/a/nat-rules/b", "vic-operator/1")
-                .is_some()
-        );
-        assert!(faults.strike("GET", "/policy/a/nat-rules/b", "curl").is_none());
-        assert!(
-            faults
-                .strike("GET", "/policy/a/rules/b", "vic-operator/1")
-                .is_none()
-        );
+        let cases = [
+            ("GET", "/policy/a/nat-rules/b", "vic-operator/1", true),
+            ("GET", "/policy/a/nat-rules/b", "curl", false),
+            ("GET", "/policy/a/rules/b", "vic-operator/1", false),
+            ("PUT", "/policy/a", "curl", true),
+            ("POST", "/policy/a", "curl", false),
+        ];
+        for (method, path, client, struck) in cases {
+            let action = faults.strike(asked(method, path, client));
+            assert_eq!(action.is_some(), struck, "{method} {path} of {client}");
+        }
     }
 }

@@ -7,6 +7,7 @@ pub mod calls;
 pub mod control;
 pub mod fabric;
 pub mod faults;
+pub mod holds;
 pub mod limits;
 pub mod manager;
 pub mod pipeline;

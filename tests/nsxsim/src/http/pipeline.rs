@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::calls::Call;
-use super::faults::{Action, Named};
+use super::faults::{Action, Asked, Named};
 use super::request::Request;
 use super::shared::Shared;
 use super::{manager, policy, template};
@@ -30,14 +30,14 @@ pub enum Outcome {
 pub async fn answer(shared: &Arc<Shared>, request: Request) -> Outcome {
     let began = shared.now();
     let user = shared.auth().claimed(&request);
-    let outcome = disturbed(shared, &request, &user).await;
+    let path = request.path.clone().unwrap_or_else(|| request.raw_path.clone());
+    let template = shared.with_world(|world, _| template::template(world.schema, &path));
+    let outcome = disturbed(shared, &request, &user, &template).await;
     let (status, received) = match &outcome {
         Outcome::Whole(answer) => (answer.status, answer.body.len()),
         Outcome::Half(answer) => (answer.status, answer.body.len() / 2),
         Outcome::Cut => (0, 0),
     };
-    let path = request.path.clone().unwrap_or_else(|| request.raw_path.clone());
-    let template = shared.with_world(|world, _| template::template(world.schema, &path));
     shared.calls().add(Call {
         time: began,
         client: request.header("user-agent").unwrap_or_default().to_owned(),
@@ -55,21 +55,32 @@ pub async fn answer(shared: &Arc<Shared>, request: Request) -> Outcome {
 }
 
 /// The answer, or what a scripted fault makes of it.
-async fn disturbed(shared: &Arc<Shared>, request: &Request, user: &str) -> Outcome {
-    let client = request.header("user-agent").unwrap_or_default();
-    let action = shared
-        .faults()
-        .strike(request.method.as_str(), &request.raw_path, client);
+async fn disturbed(shared: &Arc<Shared>, request: &Request, user: &str, template: &str) -> Outcome {
+    let asked = Asked {
+        method: request.method.as_str(),
+        path: &request.raw_path,
+        template,
+        client: request.header("user-agent").unwrap_or_default(),
+    };
+    let action = shared.faults().strike(asked);
     match action {
         Some(Action::Named(Named::DropBefore)) => return Outcome::Cut,
+        Some(Action::Named(Named::HoldBefore)) => {
+            shared.holds.hold().await;
+            return Outcome::Cut;
+        }
         Some(Action::Named(Named::ExpireSession)) => shared.auth().expire(request),
         Some(Action::Answer { status, body }) => return Outcome::Whole(scripted(status, &body)),
         Some(Action::Delay { delay_ms }) => tokio::time::sleep(Duration::from_millis(delay_ms)).await,
-        Some(Action::Named(Named::DropAfterCommit | Named::Truncate)) | None => {}
+        Some(Action::Named(Named::DropAfterCommit | Named::HoldAfterCommit | Named::Truncate)) | None => {}
     }
     let answer = limited(shared, request, user).await;
     match action {
         Some(Action::Named(Named::DropAfterCommit)) => Outcome::Cut,
+        Some(Action::Named(Named::HoldAfterCommit)) => {
+            shared.holds.hold().await;
+            Outcome::Cut
+        }
         Some(Action::Named(Named::Truncate)) => Outcome::Half(answer),
         _ => Outcome::Whole(answer),
     }

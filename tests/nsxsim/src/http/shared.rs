@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::auth::Auth;
 use super::calls::Calls;
 use super::faults::Faults;
+use super::holds::Holds;
 use super::limits::Limits;
 use crate::world::World;
 
@@ -19,6 +20,8 @@ pub struct Shared {
     limits: Mutex<Limits>,
     calls: Mutex<Calls>,
     faults: Mutex<Faults>,
+    /// Requests that a fault has stopped.
+    pub holds: Holds,
     clock: Clock,
     /// Wakes the runner: something new may be due.
     pub wake: Notify,
@@ -53,6 +56,7 @@ impl Shared {
             limits: Mutex::default(),
             calls: Mutex::default(),
             faults: Mutex::default(),
+            holds: Holds::default(),
             clock,
             wake: Notify::new(),
             switches,
