@@ -178,7 +178,7 @@ pub(crate) fn await_removal(
 ///
 /// # Errors
 /// As NSX says, or where the Lease is not surely held.
-pub(crate) async fn submit(connected: &Connected, changes: Vec<nsx::Change>) -> Result<(), Failure> {
+async fn submit(connected: &Connected, changes: Vec<nsx::Change>) -> Result<(), Failure> {
     if changes.is_empty() {
         return Ok(());
     }
