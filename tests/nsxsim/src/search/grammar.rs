@@ -3,6 +3,8 @@
 //! `/` and `:` inside a value must be escaped with a backslash; a value may be a list, `field:(A OR B)`. Two terms
 //! side by side without an operator are refused: what the real manager makes of them is not known.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// A parsed query.
@@ -25,7 +27,11 @@ pub type Bound = Option<String>;
 
 /// Text with wildcards.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pattern(Vec<Piece>);
+pub struct Pattern {
+    pieces: Vec<Piece>,
+    /// The text where there are no wildcards: most patterns, and quick to compare.
+    literal: Option<String>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
@@ -104,7 +110,7 @@ fn quoted(chars: &mut Chars<'_>) -> Result<Pattern, String> {
     let mut pieces = Vec::new();
     while let Some(c) = chars.next() {
         match c {
-            '"' => return Ok(Pattern(pieces)),
+            '"' => return Ok(Pattern::new(pieces)),
             '\\' => pieces.push(Piece::Char(chars.next().ok_or("query ends with a backslash")?)),
             c => pieces.push(Piece::Char(c)),
         }
@@ -134,7 +140,7 @@ fn word(chars: &mut Chars<'_>) -> Result<Token, String> {
         "AND" => Token::And,
         "OR" => Token::Or,
         "NOT" => Token::Not,
-        _ => Token::Word(Pattern(pieces)),
+        _ => Token::Word(Pattern::new(pieces)),
     })
 }
 
@@ -203,7 +209,7 @@ impl<'a> Parser<'a> {
         if field.is_some() {
             return Err("the character : must be escaped".into());
         }
-        let name = word.literal().ok_or("a field's name has no wildcards")?;
+        let name = word.literal.clone().ok_or("a field's name has no wildcards")?;
         match self.next() {
             Some(Token::Word(value)) => {
                 if self.peek() == Some(&Token::Colon) {
@@ -236,17 +242,21 @@ fn single(mut parts: Vec<Query>, many: impl Fn(Vec<Query>) -> Query) -> Query {
 }
 
 impl Pattern {
-    fn literal(&self) -> Option<String> {
-        self.0
+    fn new(pieces: Vec<Piece>) -> Self {
+        let chars = pieces
             .iter()
-            .map(|p| if let Piece::Char(c) = p { Some(*c) } else { None })
-            .collect()
+            .map(|p| if let Piece::Char(c) = p { Some(*c) } else { None });
+        let literal = chars.collect();
+        Self { pieces, literal }
     }
 
     /// Does the whole text fit?
     pub fn fits(&self, text: &str) -> bool {
+        if let Some(literal) = &self.literal {
+            return literal == text;
+        }
         let text: Vec<char> = text.chars().collect();
-        fits(&self.0, &text)
+        fits(&self.pieces, &text)
     }
 }
 
@@ -279,6 +289,21 @@ fn fits(pattern: &[Piece], text: &[char]) -> bool {
 }
 
 impl Query {
+    /// The types that documents must be of to fit, where the query says so.
+    pub fn types(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Term(Some(field), pattern) if field == "resource_type" => {
+                pattern.literal.as_deref().map(|name| vec![name])
+            }
+            Self::All(parts) => parts.iter().find_map(Self::types),
+            Self::Any(parts) => {
+                let all: Option<Vec<Vec<&str>>> = parts.iter().map(Self::types).collect();
+                all.map(|lists| lists.concat())
+            }
+            _ => None,
+        }
+    }
+
     /// Does a document fit?
     pub fn matches(&self, document: &Value) -> bool {
         match self {
@@ -313,10 +338,10 @@ fn any_value(value: &Value, field: &str, test: &dyn Fn(&str) -> bool) -> bool {
     value.get(head).is_some_and(|v| any_value(v, rest, test))
 }
 
-fn scalar(value: &Value) -> Option<String> {
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Bool(_) | Value::Number(_) => Some(Cow::Owned(value.to_string())),
         _ => None,
     }
 }
@@ -402,6 +427,23 @@ mod tests {
         for (text, expected) in cases {
             let error = parse(text, false).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_query_may_tell_the_types_it_is_about() {
+        let cases: [(&str, Option<&[&str]>); 7] = [
+            ("resource_type:Segment", Some(&["Segment"])),
+            ("resource_type:Segment AND tags.tag:x", Some(&["Segment"])),
+            ("tags.tag:x AND resource_type:(A OR B)", Some(&["A", "B"])),
+            ("resource_type:A OR resource_type:B", Some(&["A", "B"])),
+            ("resource_type:A OR tags.tag:x", None),
+            ("NOT resource_type:A", None),
+            ("resource_type:Seg*", None),
+        ];
+        for (text, expected) in cases {
+            let query = parse(text, false).unwrap();
+            assert_eq!(query.types().as_deref(), expected, "{text}");
         }
     }
 

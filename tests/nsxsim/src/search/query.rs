@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::grammar::parse;
 use crate::error::{FIELD, NsxError};
 use crate::world::World;
-use crate::world::list::{Paging, project, sort};
+use crate::world::list::{Paging, field_of, project, sort};
 
 /// A query that cannot be read. The number is not verified.
 const INVALID_QUERY: i64 = 60_501;
@@ -38,15 +38,19 @@ pub fn search(world: &World, query: &[(String, String)]) -> Result<Value, NsxErr
             .parse()
             .map_err(|_| NsxError::bad(FIELD, format!("Invalid cursor {cursor}")).common())?,
     };
-    let mut found: Vec<&Value> = world
-        .index
-        .documents()
-        .map(AsRef::as_ref)
-        .filter(|d| parsed.matches(d))
-        .collect();
+    let fits = |d: &&Value| parsed.matches(d);
+    let mut found: Vec<&Value> = match parsed.types() {
+        Some(types) => world
+            .index
+            .of_types(&types)
+            .map(AsRef::as_ref)
+            .filter(fits)
+            .collect(),
+        None => world.index.documents().map(AsRef::as_ref).filter(fits).collect(),
+    };
     let mut body = json!({"result_count": found.len()});
     if let Some(field) = &paging.sort_by {
-        sort_borrowed(&mut found, field, paging.ascending);
+        sort(&mut found, |d| field_of(d, field), paging.ascending);
         body = json!({"result_count": found.len(), "sort_by": field, "sort_ascending": paging.ascending});
     }
     let page: Vec<Value> = found
@@ -63,26 +67,6 @@ pub fn search(world: &World, query: &[(String, String)]) -> Result<Value, NsxErr
         map.insert("results".into(), Value::Array(page));
     }
     Ok(body)
-}
-
-fn sort_borrowed(found: &mut Vec<&Value>, field: &str, ascending: bool) {
-    let mut keyed: Vec<Value> = found
-        .iter()
-        .enumerate()
-        .map(|(at, d)| json!({"at": at, "key": crate::world::list::field_of(d, field)}))
-        .collect();
-    for key in &mut keyed {
-        if key.get("key") == Some(&Value::Null)
-            && let Some(map) = key.as_object_mut()
-        {
-            map.remove("key");
-        }
-    }
-    sort(&mut keyed, "key", ascending);
-    let order = keyed.iter().filter_map(|k| k.get("at").and_then(Value::as_u64));
-    *found = order
-        .filter_map(|at| usize::try_from(at).ok().and_then(|at| found.get(at).copied()))
-        .collect();
 }
 
 #[cfg(test)]

@@ -14,9 +14,6 @@ use crate::paths::{glob, parent_of};
 /// Alarm code of a realization whose provider is missing: peers retry on it.
 const PROVIDER_NOT_READY: i64 = 500_042;
 
-/// Overlay ids that the system hands out start above this.
-const FIRST_OVERLAY_ID: u64 = 65_536;
-
 impl World {
     /// Lets everything happen that is due.
     pub fn advance(&mut self, now: u64) {
@@ -132,14 +129,10 @@ impl World {
             .live(path)
             .and_then(|o| o.realization.effective.clone());
         if altered && kind == "Segment" && was != is {
-            let highest = self
-                .overlay_ids
-                .values()
-                .max()
-                .copied()
-                .unwrap_or(FIRST_OVERLAY_ID);
-            let next = highest.saturating_add(1);
-            self.overlay_ids.entry(path.to_owned()).or_insert(next);
+            if !self.overlay_ids.contains_key(path) {
+                self.last_overlay_id = self.last_overlay_id.saturating_add(1);
+                self.overlay_ids.insert(path.to_owned(), self.last_overlay_id);
+            }
             self.switches = self.switches.saturating_add(1);
         }
     }

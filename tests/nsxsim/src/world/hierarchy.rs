@@ -23,10 +23,9 @@ impl World {
         mode: Mode,
     ) -> Result<Vec<Change>, NsxError> {
         let mut changes = Vec::new();
-        let mut root = body.clone();
-        let children = root.remove("children");
-        self.schema.read(kind, &root, Strictness::Whole)?;
-        self.walk(kind, path, children.as_ref(), mode, &mut changes)?;
+        self.schema
+            .read(kind, &without(body, "children"), Strictness::Whole)?;
+        self.walk(kind, path, body.get("children"), mode, &mut changes)?;
         let count = changes
             .iter()
             .filter(|c| !matches!(c, Change::Pass { .. }))
@@ -79,8 +78,7 @@ impl World {
         mode: Mode,
         out: &mut Vec<Change>,
     ) -> Result<(), NsxError> {
-        let mut own = wrapper.clone();
-        let children = own.remove("children");
+        let own = without(wrapper, "children");
         self.schema.read(REFERENCE, &own, Strictness::Whole)?;
         let kind = own.get("target_type").and_then(Value::as_str).unwrap_or_default();
         let path = place(parent_kind, parent, kind, own.get("id"))?;
@@ -88,7 +86,7 @@ impl World {
             path: path.clone(),
             kind: kind.to_owned(),
         });
-        self.walk(kind, &path, children.as_ref(), mode, out)
+        self.walk(kind, &path, wrapper.get("children"), mode, out)
     }
 
     /// `ChildX {X: {...}}`: an upsert, or with the flag a delete.
@@ -111,14 +109,12 @@ impl World {
         let Some(Value::Object(object)) = wrapper.get(kind) else {
             return Err(NsxError::fields(&[format!("{wrapper_kind}.{kind} is required")]));
         };
-        let mut own = wrapper.clone();
-        own.remove(kind);
+        let own = without(wrapper, kind);
         self.schema.read(wrapper_kind, &own, Strictness::Part)?;
         let path = place(parent_kind, parent, kind, object.get("id"))?;
         let flag = |map: &Map<String, Value>| map.get("marked_for_delete") == Some(&Value::Bool(true));
         if flag(wrapper) || flag(object) {
-            let mut named = object.clone();
-            named.remove("children");
+            let named = without(object, "children");
             if self.schema.concrete(kind, &named).is_some() {
                 self.schema.read(kind, &named, Strictness::Part)?;
             }
@@ -130,24 +126,29 @@ impl World {
             });
             return Ok(());
         }
-        let mut body = object.clone();
-        let children = body.remove("children");
+        let children = object.get("children");
         if kind == "Infra" {
             let kind = kind.to_owned();
             out.push(Change::Pass {
                 path: path.clone(),
                 kind,
             });
-            return self.walk("Infra", &path, children.as_ref(), mode, out);
+            return self.walk("Infra", &path, children, mode, out);
         }
         out.push(Change::Upsert {
             path: path.clone(),
             kind: kind.to_owned(),
-            body,
+            body: without(object, "children"),
             mode,
         });
-        self.walk(kind, &path, children.as_ref(), mode, out)
+        self.walk(kind, &path, children, mode, out)
     }
+}
+
+/// A body without one of its fields: what is left out is not copied.
+fn without(body: &Map<String, Value>, field: &str) -> Map<String, Value> {
+    let kept = body.iter().filter(|(key, _)| *key != field);
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn place(parent_kind: &str, parent: &str, kind: &str, id: Option<&Value>) -> Result<String, NsxError> {

@@ -1,10 +1,14 @@
 //! Lists and their pages.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::World;
+use super::object::Object;
 use crate::error::{FIELD, NsxError};
 
 /// How a client wants a list.
@@ -75,9 +79,14 @@ impl World {
             return Err(NsxError::not_found(parent));
         }
         let embedded = self.tuning.lists_embed_rules;
-        let objects = self.store.collection(parent, kind, paging.with_deleted);
-        let all: Vec<Value> = objects.map(|o| self.shown(o, embedded)).collect();
-        page(all, paging, self.tuning.list_omits_last_cursor)
+        let objects: Vec<&Arc<Object>> = self.store.collection(parent, kind, paging.with_deleted).collect();
+        cut(
+            objects,
+            |o, field| body_field(&o.body, field),
+            |o| self.shown(o, embedded),
+            paging,
+            self.tuning.list_omits_last_cursor,
+        )
     }
 }
 
@@ -85,9 +94,27 @@ impl World {
 ///
 /// # Errors
 /// 400 for a cursor this server did not give.
-pub fn page(mut all: Vec<Value>, paging: &Paging, omit_last: bool) -> Result<Value, NsxError> {
+pub fn page(all: Vec<Value>, paging: &Paging, omit_last: bool) -> Result<Value, NsxError> {
+    let all: Vec<&Value> = all.iter().collect();
+    cut(
+        all,
+        |v, field| field_of(v, field),
+        |v| (*v).clone(),
+        paging,
+        omit_last,
+    )
+}
+
+/// Sorts, cuts, and shows what is left: only a page's objects are copied.
+fn cut<T: Copy>(
+    mut all: Vec<T>,
+    key: impl for<'k> Fn(&'k T, &str) -> Option<&'k Value>,
+    show: impl Fn(&T) -> Value,
+    paging: &Paging,
+    omit_last: bool,
+) -> Result<Value, NsxError> {
     let sort_by = paging.sort_by.clone().unwrap_or_else(|| "display_name".into());
-    sort(&mut all, &sort_by, paging.ascending);
+    sort(&mut all, |t| key(t, &sort_by), paging.ascending);
     let from = match &paging.cursor {
         None => 0,
         Some(cursor) => {
@@ -95,7 +122,7 @@ pub fn page(mut all: Vec<Value>, paging: &Paging, omit_last: bool) -> Result<Val
         }
     };
     let total = all.len();
-    let results: Vec<Value> = all.into_iter().skip(from).take(paging.page_size).collect();
+    let results: Vec<Value> = all.iter().skip(from).take(paging.page_size).map(show).collect();
     let end = from.saturating_add(results.len());
     let mut body = json!({
         "results": results, "result_count": total, "sort_by": sort_by, "sort_ascending": paging.ascending,
@@ -118,9 +145,9 @@ fn open(cursor: &str) -> Option<usize> {
 }
 
 /// Sorts by a field, objects without it last; equal ones keep their order.
-pub fn sort(all: &mut [Value], field: &str, ascending: bool) {
+pub fn sort<T: Copy>(all: &mut [T], key: impl for<'k> Fn(&'k T) -> Option<&'k Value>, ascending: bool) {
     all.sort_by(|a, b| {
-        let order = compare(field_of(a, field), field_of(b, field));
+        let order = compare(key(a), key(b));
         if ascending { order } else { order.reverse() }
     });
 }
@@ -138,13 +165,25 @@ fn compare(a: Option<&Value>, b: Option<&Value>) -> std::cmp::Ordering {
     }
 }
 
-fn as_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn as_text(value: &Value) -> Cow<'_, str> {
+    value
+        .as_str()
+        .map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
 /// A field of a body, dots going into objects.
 pub fn field_of<'a>(body: &'a Value, field: &str) -> Option<&'a Value> {
     field.split('.').try_fold(body, |value, key| value.get(key))
+}
+
+fn body_field<'a>(body: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
+    let (head, rest) = field.split_once('.').unwrap_or((field, ""));
+    let value = body.get(head)?;
+    if rest.is_empty() {
+        Some(value)
+    } else {
+        field_of(value, rest)
+    }
 }
 
 /// Only the wanted fields of a body, in their nesting.

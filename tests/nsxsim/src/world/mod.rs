@@ -26,6 +26,9 @@ use queue::Queue;
 use store::Store;
 use tuning::Tuning;
 
+/// Overlay ids that the system hands out start above this.
+const FIRST_OVERLAY_ID: u64 = 65_536;
+
 /// The manager's state.
 pub struct World {
     /// Type facts.
@@ -44,6 +47,8 @@ pub struct World {
     pub switches: u64,
     /// Overlay ids that the system gave to realized segments that name none, by path.
     pub overlay_ids: BTreeMap<String, u64>,
+    /// The last overlay id that the system gave.
+    pub last_overlay_id: u64,
     /// Number of the last write.
     pub generation: u64,
     /// This cluster's id.
@@ -76,6 +81,7 @@ impl World {
             queue: Queue::default(),
             switches: 1,
             overlay_ids: BTreeMap::new(),
+            last_overlay_id: FIRST_OVERLAY_ID,
             generation: 0,
             cluster_id: new_uuid(),
             started: now,
