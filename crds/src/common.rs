@@ -36,9 +36,21 @@ pub enum DeletionPolicy {
     Retain,
 }
 
-/// An edge gateway: exactly one of the two.
+/// An edge gateway that someone else made: exactly one of the two.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.tier1) != has(self.tier0)").message("exactly one of tier1 and tier0 must be set"))]
+pub struct OutsideGateway {
+    /// A Tier-1 gateway, by id or unique display name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier1: Option<OutsideName>,
+    /// A Tier-0 gateway, by id or unique display name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier0: Option<OutsideName>,
+}
+
+/// An edge gateway: exactly one of the three.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("[has(self.tier1), has(self.tier0), has(self.ref)].filter(set, set).size() == 1").message("exactly one of tier1, tier0 and ref must be set"))]
 pub struct GatewayRef {
     /// A Tier-1 gateway, by id or unique display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +58,9 @@ pub struct GatewayRef {
     /// A Tier-0 gateway, by id or unique display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier0: Option<OutsideName>,
+    /// An `EdgeGateway` of the same namespace.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<ObjectRef>,
 }
 
 /// How a server's certificate is trusted: exactly one of the two, never neither.

@@ -6,13 +6,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::json;
 
-use crate::{ContainerNetwork, EdgeNatRule, Site, VirtualContainerHost};
+use crate::{ContainerNetwork, EdgeGateway, EdgeNatRule, Site, VirtualContainerHost};
 
 /// Every CRD of the group, in the order in which a user meets them.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![
         Site::crd(),
+        EdgeGateway::crd(),
         ContainerNetwork::crd(),
         VirtualContainerHost::crd(),
         EdgeNatRule::crd(),

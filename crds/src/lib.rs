@@ -9,6 +9,7 @@
 )]
 
 pub mod common;
+pub mod gateway;
 pub mod generate;
 pub mod nat;
 pub mod network;
@@ -17,6 +18,7 @@ pub mod text;
 pub mod vch;
 
 pub use common::*;
+pub use gateway::*;
 pub use nat::*;
 pub use network::*;
 pub use site::*;

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::common::{GatewayRef, ObjectRef, Trust, conditions_schema, keyed_list, named_list};
+use crate::common::{ObjectRef, OutsideGateway, Trust, conditions_schema, keyed_list, named_list};
 use crate::text::{
     AddressOrCidr, Cidr, DownloadUrl, EndpointUrl, ItemName, ObjectName, OutsideName, Sha256, Version,
     VlanRange,
@@ -197,10 +197,14 @@ pub struct Grants {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub subnets: Vec<Cidr>,
-    /// Gateways for segments and NAT rules.
+    /// Gateways for segments and NAT rules, and Tier-0 gateways for Tier-1s of one's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
-    pub gateways: Vec<GatewayRef>,
+    pub gateways: Vec<OutsideGateway>,
+    /// Edge clusters that gateways of one's own may run on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub edge_clusters: Vec<OutsideName>,
     /// External addresses of NAT rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

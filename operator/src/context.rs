@@ -10,7 +10,7 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use vic_crds::{ContainerNetwork, EdgeNatRule, Site, VirtualContainerHost};
+use vic_crds::{ContainerNetwork, EdgeGateway, EdgeNatRule, GatewayRef, Site, VirtualContainerHost};
 
 use crate::facts::Facts;
 use crate::kind::{Kind, ObjectKey};
@@ -25,6 +25,8 @@ use crate::wake::Wake;
 pub struct Stores {
     /// Sites.
     pub sites: Store<Site>,
+    /// Edge gateways.
+    pub gateways: Store<EdgeGateway>,
     /// Networks.
     pub networks: Store<ContainerNetwork>,
     /// Virtual container hosts.
@@ -133,6 +135,27 @@ impl Context {
         users.extend(named(Kind::ContainerNetwork, &self.stores.networks, |net| {
             *net.spec.site_ref.name == *site
         }));
+        users.extend(named(Kind::EdgeGateway, &self.stores.gateways, |gateway| {
+            *gateway.spec.site_ref.name == *site
+        }));
+        users
+    }
+
+    /// Every object that refers to an edge gateway.
+    #[must_use]
+    pub fn users_of_gateway(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let refers = |namespace: Option<&str>, reference: Option<&GatewayRef>| {
+            let named = reference.and_then(|gateway| gateway.reference.as_ref());
+            namespace == Some(&*key.namespace) && named.is_some_and(|named| *named.name == *key.name)
+        };
+        let mut users = named(Kind::EdgeNatRule, &self.stores.rules, |rule| {
+            refers(rule.metadata.namespace.as_deref(), rule.spec.gateway.as_ref())
+        });
+        users.extend(named(Kind::ContainerNetwork, &self.stores.networks, |net| {
+            let segment = net.spec.backing.segment.as_ref();
+            let gateway = segment.and_then(|segment| segment.gateway.as_ref());
+            refers(net.metadata.namespace.as_deref(), gateway)
+        }));
         users
     }
 
@@ -151,6 +174,14 @@ impl Context {
         users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| {
             host.metadata.namespace.as_deref() == Some(&*key.namespace)
                 && network_names(host).any(|name| name == key.name)
+        }));
+        users.extend(named(Kind::EdgeGateway, &self.stores.gateways, |gateway| {
+            gateway.metadata.namespace.as_deref() == Some(&*key.namespace)
+                && gateway
+                    .spec
+                    .uplinks
+                    .iter()
+                    .any(|uplink| *uplink.network_ref.name == *key.name)
         }));
         users
     }

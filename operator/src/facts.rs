@@ -1,7 +1,7 @@
 //! What one controller knows and another needs, published in memory: no cache of the kube-apiserver
 //! stands between, so nothing is ever a write behind.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -41,13 +41,63 @@ pub struct SubnetFacts {
     pub dhcp: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
+/// An edge gateway as others may use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayFacts {
+    /// The Site it lies on.
+    pub site: String,
+    /// Whether it is in effect.
+    pub ready: bool,
+    /// Its policy path.
+    pub path: String,
+    /// Interfaces by the name of the network they are on, as policy paths.
+    pub interfaces: BTreeMap<String, String>,
+}
+
 /// Facts by object.
 #[derive(Default)]
 pub struct Facts {
     networks: RwLock<HashMap<ObjectKey, Arc<NetworkFacts>>>,
+    gateways: RwLock<HashMap<ObjectKey, Arc<GatewayFacts>>>,
 }
 
 impl Facts {
+    /// What is known of an edge gateway.
+    pub fn gateway(&self, key: &ObjectKey) -> Option<Arc<GatewayFacts>> {
+        self.gateways
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    /// The edge gateway of a namespace that lies at a policy path.
+    pub fn gateway_at(&self, namespace: &str, path: &str) -> Option<(ObjectKey, Arc<GatewayFacts>)> {
+        let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
+        let found = gateways
+            .iter()
+            .find(|(key, facts)| key.namespace == namespace && facts.path == path);
+        found.map(|(key, facts)| (key.clone(), facts.clone()))
+    }
+
+    /// Publishes what is known of an edge gateway; tells whether that is news.
+    pub fn publish_gateway(&self, key: &ObjectKey, facts: GatewayFacts) -> bool {
+        let mut gateways = self.gateways.write().unwrap_or_else(PoisonError::into_inner);
+        if gateways.get(key).is_some_and(|known| **known == facts) {
+            return false;
+        }
+        gateways.insert(key.clone(), Arc::new(facts));
+        true
+    }
+
+    /// An edge gateway is gone.
+    pub fn forget_gateway(&self, key: &ObjectKey) {
+        self.gateways
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+
     /// What is known of a network.
     pub fn network(&self, key: &ObjectKey) -> Option<Arc<NetworkFacts>> {
         self.networks

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Kind {
     /// `Site`.
     Site,
+    /// `EdgeGateway`.
+    EdgeGateway,
     /// `ContainerNetwork`.
     ContainerNetwork,
     /// `VirtualContainerHost`.
@@ -17,8 +19,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Site,
+        Self::EdgeGateway,
         Self::ContainerNetwork,
         Self::VirtualContainerHost,
         Self::EdgeNatRule,
@@ -29,6 +32,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Site => "Site",
+            Self::EdgeGateway => "EdgeGateway",
             Self::ContainerNetwork => "ContainerNetwork",
             Self::VirtualContainerHost => "VirtualContainerHost",
             Self::EdgeNatRule => "EdgeNatRule",

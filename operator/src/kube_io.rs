@@ -24,6 +24,12 @@ impl Reachable for vic_crds::Site {
     }
 }
 
+impl Reachable for vic_crds::EdgeGateway {
+    fn api(client: Client, namespace: &str) -> Api<Self> {
+        namespaced(client, namespace)
+    }
+}
+
 impl Reachable for vic_crds::ContainerNetwork {
     fn api(client: Client, namespace: &str) -> Api<Self> {
         namespaced(client, namespace)

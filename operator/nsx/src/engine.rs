@@ -10,6 +10,7 @@ use crate::batcher::Batcher;
 use crate::client::Client;
 use crate::core::Core;
 use crate::error::Refusal;
+use crate::gateways::{Gateway, Gateways};
 use crate::resolve::References;
 use crate::row::Row;
 use crate::sync::Sync;
@@ -34,6 +35,7 @@ struct Inner {
     batcher: Arc<Batcher<Core>>,
     references: References,
     gateways: tokio::sync::Mutex<()>,
+    known_gateways: Gateways,
     version: String,
     cluster_id: String,
     /// Dropped to end the tasks.
@@ -69,6 +71,7 @@ impl Engine {
             batcher,
             references: References::default(),
             gateways: tokio::sync::Mutex::new(()),
+            known_gateways: Gateways::default(),
             version: text(&version, "product_version")
                 .or_else(|| text(&version, "node_version"))
                 .unwrap_or_default(),
@@ -225,6 +228,19 @@ impl Engine {
                 }
             },
         ))
+    }
+
+    /// The gateway at a policy path, with its locale services; `None` if there is none. One search answers for all
+    /// gateways of the manager, and what it found is kept for a resync period.
+    ///
+    /// # Errors
+    /// What keeps NSX from answering.
+    pub async fn gateway(&self, gateway_path: &str) -> Result<Option<Gateway>, Error> {
+        let core = &self.inner.core;
+        self.inner
+            .known_gateways
+            .get(core, gateway_path, core.resync)
+            .await
     }
 
     /// The edge cluster that a gateway's services run on, as its locale services name it: one call. `None` for a

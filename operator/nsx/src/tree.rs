@@ -79,8 +79,15 @@ fn unplaceable(path: &str, cause: impl Into<String>) -> Error {
     }
 }
 
-/// The wrapper type of a collection's members.
-fn wrapper_of(collection: &str) -> Option<&'static str> {
+/// The wrapper type of a collection's members. Interfaces are of the tier that they are on, `root` of their path.
+fn wrapper_of(collection: &str, root: Option<&(&'static str, &str)>) -> Option<&'static str> {
+    if collection == "interfaces" {
+        return match root {
+            Some(("Tier0", _)) => Some("Tier0Interface"),
+            Some(("Tier1", _)) => Some("Tier1Interface"),
+            _ => None,
+        };
+    }
     COLLECTIONS
         .iter()
         .find(|(name, _)| *name == collection)
@@ -95,7 +102,7 @@ fn steps(path: &str) -> Result<Vec<(&'static str, &str)>, Error> {
     let mut parts = rest.split('/');
     let mut steps = Vec::new();
     while let Some(collection) = parts.next() {
-        let wrapper = wrapper_of(collection).ok_or_else(|| {
+        let wrapper = wrapper_of(collection, steps.first()).ok_or_else(|| {
             unplaceable(
                 path,
                 format!("{collection} is no collection that this client writes"),

@@ -25,6 +25,7 @@ use crate::wake::{Topic, Wake};
 
 mod common;
 pub mod container_network;
+pub mod edge_gateway;
 pub mod edge_nat_rule;
 pub mod site;
 pub mod virtual_container_host;
@@ -40,6 +41,8 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
     };
     let mut filled = Filled::new(shutdown.clone());
     let (sites, site_store) = controller_of(&client, queue(Kind::Site), &shutdown, filled.cache());
+    let (gateways, gateway_store) =
+        controller_of(&client, queue(Kind::EdgeGateway), &shutdown, filled.cache());
     let (networks, network_store) =
         controller_of(&client, queue(Kind::ContainerNetwork), &shutdown, filled.cache());
     let (hosts, host_store) = controller_of(
@@ -52,6 +55,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
     let (namespace_store, namespaces) = watch_namespaces(&client, wake.clone(), filled.cache());
     let stores = Stores {
         sites: site_store,
+        gateways: gateway_store,
         networks: network_store,
         hosts: host_store,
         rules: rule_store,
@@ -82,6 +86,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
     tokio::spawn(announce(ctx.clone()));
     futures::join!(
         drive(sites, ctx.clone()),
+        drive(gateways, ctx.clone()),
         drive(networks, ctx.clone()),
         drive(hosts, ctx.clone()),
         drive(rules, ctx.clone()),

@@ -22,6 +22,20 @@ pub enum DereferenceError {
     /// A network is not ready.
     #[error("waits for ContainerNetwork {}", .0.join(", "))]
     NetworkNotReady(Vec<String>),
+    /// An edge gateway does not exist.
+    #[error("EdgeGateway {0} does not exist in this namespace")]
+    GatewayMissing(String),
+    /// An edge gateway is not ready.
+    #[error("waits for EdgeGateway {0}")]
+    GatewayNotReady(String),
+    /// A gateway cannot do what is asked of it.
+    #[error("gateway {gateway} {why}; nothing was written to NSX")]
+    GatewayUnsuitable {
+        /// The gateway, such as `tier1/vic-edge`.
+        gateway: String,
+        /// What it lacks, as a clause that follows its name.
+        why: &'static str,
+    },
     /// A Secret or ConfigMap does not exist.
     #[error("{kind} {name} does not exist in the operator's namespace")]
     ReferenceMissing {
@@ -96,6 +110,11 @@ pub(super) fn verdict_of(error: &DereferenceError) -> Verdict {
         DereferenceError::NsxAbsent(_) => verdict("NsxNotConfigured", ResolvedRefs, Class::Blocked),
         DereferenceError::NetworkMissing(_) => verdict("NetworkNotFound", ResolvedRefs, Class::Blocked),
         DereferenceError::NetworkNotReady(_) => verdict("NetworkNotReady", ResolvedRefs, Class::Blocked),
+        DereferenceError::GatewayMissing(_) => verdict("GatewayNotFound", ResolvedRefs, Class::Blocked),
+        DereferenceError::GatewayNotReady(_) => verdict("GatewayNotReady", ResolvedRefs, Class::Blocked),
+        DereferenceError::GatewayUnsuitable { .. } => {
+            verdict("GatewayUnsuitable", ResolvedRefs, Class::Blocked)
+        }
         DereferenceError::ReferenceMissing { .. } => {
             verdict("ReferenceNotFound", ResolvedRefs, Class::Blocked)
         }

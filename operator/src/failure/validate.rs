@@ -38,7 +38,7 @@ pub enum ValidateError {
     #[error("{field}: {address} does not lie in the subnets of ContainerNetwork {network} ({subnets})")]
     AddressOutsideNetwork {
         /// The field's path.
-        field: &'static str,
+        field: String,
         /// The address.
         address: String,
         /// The network.

@@ -121,6 +121,7 @@ fn is_set(name: &str) -> bool {
         "scope",
         "dhcp_ranges",
         "destination_ports",
+        "route_advertisement_types",
     ]
     .contains(&name)
 }

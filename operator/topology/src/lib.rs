@@ -5,6 +5,7 @@ pub mod checks;
 pub mod claims;
 mod defaults;
 pub mod diff;
+pub mod gateway;
 pub mod identity;
 pub mod intent;
 pub mod nat;
@@ -18,6 +19,10 @@ pub use addresses::{Range, RangeError, address_text, interface, overlap};
 pub use checks::{Broken, check_nat, check_subnet};
 pub use claims::Claim;
 pub use diff::{Difference, differences};
+pub use gateway::{
+    Advertised, Direction, FirewallAction, FirewallRuleSpec, GatewayDhcpSpec, GatewayFirewallSpec,
+    GatewayView, PortSpec, Posture, Tier1Spec, UplinkSpec,
+};
 pub use identity::*;
 pub use intent::{Change, Intent};
 pub use nat::{NatAction, NatFirewall, NatProtocol, NatSpec, Ports, check_ports};

@@ -415,7 +415,8 @@ pub(crate) fn read_service_name(name: &str, protocol: NatProtocol) -> Option<(Na
     }
 }
 
-fn service_entry(protocol: NatProtocol, ports: Option<Ports>) -> Option<Value> {
+/// The inline or child entry of a protocol and its ports; none where every protocol is meant.
+pub(crate) fn service_entry(protocol: NatProtocol, ports: Option<Ports>) -> Option<Value> {
     let named = |kind: &str, id: &str| json!({"resource_type": kind, "id": id, "display_name": id});
     let mut entry = match protocol {
         NatProtocol::Any => return None,

@@ -15,6 +15,8 @@ pub struct Grants {
     pub subnets: Vec<Ipv4Net>,
     /// Gateways, such as `tier1/vic-edge`.
     pub gateways: Vec<String>,
+    /// Edge clusters for gateways of one's own.
+    pub edge_clusters: Vec<String>,
     /// External addresses.
     pub external_addresses: Vec<Ipv4Net>,
     /// Existing networks.
@@ -42,6 +44,12 @@ impl Grants {
     #[must_use]
     pub fn allows_gateway(&self, label: &str) -> bool {
         self.gateways.iter().any(|granted| granted == label)
+    }
+
+    /// Whether gateways of one's own may run on the edge cluster.
+    #[must_use]
+    pub fn allows_edge_cluster(&self, name: &str) -> bool {
+        self.edge_clusters.iter().any(|granted| granted == name)
     }
 
     /// Whether the external address, or all of the network, may be used.

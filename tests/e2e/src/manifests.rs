@@ -14,6 +14,8 @@ pub const NETWORK: Kind = KINDS[1];
 pub const HOST: Kind = KINDS[2];
 /// `EdgeNatRule`.
 pub const RULE: Kind = KINDS[3];
+/// `EdgeGateway`.
+pub const EDGE_GATEWAY: Kind = KINDS[4];
 
 /// Name of the Site that manifests name unless they say otherwise.
 pub const POC: &str = "poc";
@@ -183,6 +185,26 @@ pub fn dhcp(third: u8) -> Value {
             "leaseTime": "1h",
         },
     }]})
+}
+
+/// A Tier-1 gateway below `vic-t0`, on the Tier-0's edge cluster.
+#[must_use]
+pub fn edge_gateway(namespace: &str, name: &str, changes: &Value) -> Value {
+    let spec = json!({
+        "siteRef": {"name": POC},
+        "backing": {"type": "Tier1", "tier1": {"tier0": "vic-t0"}},
+    });
+    object(&key(EDGE_GATEWAY, namespace, name), &merged(spec, changes))
+}
+
+/// An existing gateway.
+#[must_use]
+pub fn existing_gateway(namespace: &str, name: &str, gateway: &Value) -> Value {
+    let spec = json!({
+        "siteRef": {"name": POC},
+        "backing": {"type": "Existing", "existing": gateway},
+    });
+    object(&key(EDGE_GATEWAY, namespace, name), &spec)
 }
 
 /// A DNAT rule: TCP `port` of the edge's address to port 80 of `address` on network `web`, open to everyone.

@@ -234,7 +234,6 @@ fn cel(
     bases: &[Value],
     cases: &[Case],
 ) -> Option<Refusal> {
-    let case = cases.iter().find(|case| case.message == message)?;
     let named: BTreeMap<&str, &Value> = bases
         .iter()
         .map(|base| {
@@ -244,6 +243,11 @@ fn cel(
             )
         })
         .collect();
+    let is_about = |case: &&Case| {
+        let mut kinds = case.base.iter().map(|name| &named[name.as_str()]["kind"]);
+        case.message == message && (case.base.is_empty() || kinds.any(|kind| *kind == rule.kind))
+    };
+    let case = cases.iter().find(is_about)?;
     let mut candidates: Vec<&Value> = case.base.iter().map(|name| named[name.as_str()]).collect();
     if candidates.is_empty() {
         candidates = bases.iter().collect();

@@ -17,8 +17,8 @@ pub struct Kind {
     pub plural: &'static str,
 }
 
-/// All kinds, in the order of their dependencies.
-pub const KINDS: [Kind; 4] = [
+/// All kinds.
+pub const KINDS: [Kind; 5] = [
     Kind {
         name: "Site",
         plural: "sites",
@@ -34,6 +34,10 @@ pub const KINDS: [Kind; 4] = [
     Kind {
         name: "EdgeNatRule",
         plural: "edgenatrules",
+    },
+    Kind {
+        name: "EdgeGateway",
+        plural: "edgegateways",
     },
 ];
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use topology::Grants;
-use vic_crds::{GatewayRef, ObjectRef, SiteSpec};
+use vic_crds::{ObjectRef, SiteSpec};
 
+use super::gateway::gateway_label;
 use super::names::network;
 use crate::context::Context;
 use crate::failure::{DereferenceError, ValidateError};
@@ -112,33 +113,6 @@ impl Ground {
                 site: self.site.clone(),
             })
     }
-
-    /// The policy path of a gateway.
-    ///
-    /// # Errors
-    /// Where NSX has none of that id or name, or several.
-    pub(crate) async fn gateway(&self, reference: &GatewayRef) -> Result<String, DereferenceError> {
-        let engine = self.connected.nsx()?;
-        let (what, name) = gateway_name(reference);
-        Ok(engine.resolve(what, name).await?.path)
-    }
-}
-
-fn gateway_name(reference: &GatewayRef) -> (nsx::Referable, &str) {
-    match (&reference.tier1, &reference.tier0) {
-        (Some(name), _) => (nsx::Referable::Tier1, name),
-        (None, Some(name)) => (nsx::Referable::Tier0, name),
-        // The API refuses a reference that names neither.
-        (None, None) => (nsx::Referable::Tier1, ""),
-    }
-}
-
-/// A gateway as a grant writes it: `tier1/vic-edge`.
-pub(crate) fn gateway_label(reference: &GatewayRef) -> String {
-    match gateway_name(reference) {
-        (nsx::Referable::Tier0, name) => format!("tier0/{name}"),
-        (_, name) => format!("tier1/{name}"),
-    }
 }
 
 fn matches_namespace(
@@ -169,6 +143,7 @@ fn grants_of(allow: &vic_crds::Grants) -> Grants {
             .collect(),
         subnets: allow.subnets.iter().filter_map(|net| net.parse().ok()).collect(),
         gateways: allow.gateways.iter().map(gateway_label).collect(),
+        edge_clusters: texts(&allow.edge_clusters),
         external_addresses: allow
             .external_addresses
             .iter()

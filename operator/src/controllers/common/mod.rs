@@ -1,12 +1,14 @@
 //! What the controllers of namespaced kinds share.
 
+mod gateway;
 mod ground;
 mod names;
 mod nsx_writes;
 
-pub(crate) use ground::{Ground, gateway_label, ground};
+pub(crate) use gateway::{Gateway, network_facts};
+pub(crate) use ground::{Ground, ground};
 pub(crate) use names::{display_name, network, pin, pinned};
 pub(crate) use nsx_writes::{
-    await_certainty, await_removal, engine_change, realized, submit_as, submit_removal, submit_retained,
-    take_use,
+    await_certainty, await_removal, deleted, engine_change, realized, submit_as, submit_removal,
+    submit_retained, take_use,
 };

@@ -110,6 +110,14 @@ pub(crate) async fn submit_retained(
     outcome
 }
 
+/// The removal of what NSX has.
+pub(crate) fn deleted(observed: &nsx::Observed) -> nsx::Change {
+    nsx::Change::Delete {
+        path: observed.path.clone(),
+        resource_type: observed.resource_type.clone(),
+    }
+}
+
 /// The object as it is, without our tags.
 fn untagged(object: &nsx::Observed) -> nsx::Change {
     nsx::Change::Put(nsx::Intent {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use vic_crds::{BackingType, ContainerNetwork, SegmentBacking};
 
 use crate::context::Context;
-use crate::controllers::common::{Ground, gateway_label, ground, pinned};
+use crate::controllers::common::{Ground, ground, pinned};
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
 use crate::wake::Topic;
@@ -31,10 +31,8 @@ pub(super) enum Carrier {
 
 /// The gateway of a segment.
 pub(super) struct Gateway {
-    /// As a grant writes it.
-    pub(super) label: String,
-    /// Its policy path.
-    pub(super) path: String,
+    /// The gateway itself.
+    pub(super) itself: crate::controllers::common::Gateway,
     /// The edge cluster it runs on, which its DHCP server runs on too.
     pub(super) edge_cluster: Option<String>,
 }
@@ -53,7 +51,7 @@ pub(super) async fn dereference(
     );
     let carrier = match network.spec.backing.kind {
         BackingType::PortGroup => Carrier::Switch(switch(network, &ground)?),
-        BackingType::Segment => zone(network, &ground).await?,
+        BackingType::Segment => zone(network, ctx, key, &ground).await?,
         BackingType::Existing => Carrier::Nowhere,
     };
     Ok(References { ground, carrier })
@@ -103,7 +101,12 @@ pub(in crate::controllers) fn outside(
     }
 }
 
-async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, DereferenceError> {
+async fn zone(
+    network: &ContainerNetwork,
+    ctx: &Context,
+    key: &ObjectKey,
+    ground: &Ground,
+) -> Result<Carrier, DereferenceError> {
     const FIELD: &str = "spec.backing.segment.transportZone";
     let engine = ground.connected.nsx()?;
     let none = SegmentBacking::default();
@@ -123,17 +126,13 @@ async fn zone(network: &ContainerNetwork, ground: &Ground) -> Result<Carrier, De
     let gateway = match &segment.gateway {
         None => None,
         Some(reference) => {
-            let path = ground.gateway(reference).await?;
-            let same = pinned(resolved, "gateway") == Some(&path);
+            let itself = ground.gateway(ctx, key, reference).await?;
+            let same = pinned(resolved, "gateway") == Some(&itself.path);
             let edge_cluster = match pinned(resolved, "edgeCluster").filter(|_| same) {
                 Some(path) => Some(path.to_owned()),
-                None => edge_cluster_of(ground, engine, &path).await?,
+                None => edge_cluster_of(ground, engine, &itself.path).await?,
             };
-            Some(Gateway {
-                label: gateway_label(reference),
-                path,
-                edge_cluster,
-            })
+            Some(Gateway { itself, edge_cluster })
         }
     };
     Ok(Carrier::Zone {

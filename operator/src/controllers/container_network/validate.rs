@@ -125,13 +125,13 @@ fn backing(
         } => {
             if let Some(gateway) = gateway
                 .as_ref()
-                .filter(|gateway| !grants.allows_gateway(&gateway.label))
+                .filter(|gateway| !gateway.itself.is_granted(grants))
             {
-                return Err(refuse(format!("gateway {}", gateway.label)));
+                return Err(refuse(format!("gateway {}", gateway.itself.label)));
             }
             Ok(Backing::Segment {
                 transport_zone: transport_zone.clone(),
-                gateway: gateway.as_ref().map(|gateway| gateway.path.clone()),
+                gateway: gateway.as_ref().map(|gateway| gateway.itself.path.clone()),
                 edge_cluster: gateway.as_ref().and_then(|gateway| gateway.edge_cluster.clone()),
             })
         }

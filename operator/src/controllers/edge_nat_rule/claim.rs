@@ -108,7 +108,7 @@ fn lost(rival: &Holder, key: &ObjectKey, references: &References, claim: &Claim)
     };
     PlanError::Conflict(format!(
         "{claim} on {} is already published by {by}. Nothing was written to NSX. {cure}",
-        references.gateway_label
+        references.gateway.label
     ))
 }
 

@@ -5,7 +5,9 @@ use vic_crds::{DeletionPolicy, EdgeNatRule, ManagementPolicy};
 
 use super::claim;
 use crate::context::Context;
-use crate::controllers::common::{await_certainty, await_removal, ground, submit_removal, submit_retained};
+use crate::controllers::common::{
+    await_certainty, await_removal, deleted, ground, submit_removal, submit_retained,
+};
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
 
@@ -34,11 +36,4 @@ pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -
     await_removal(ctx, key, &ground, &owner.uid)?;
     claim::release(ctx, key, &ground.site, &ground.connected);
     Ok(())
-}
-
-fn deleted(observed: &nsx::Observed) -> nsx::Change {
-    nsx::Change::Delete {
-        path: observed.path.clone(),
-        resource_type: observed.resource_type.clone(),
-    }
 }

@@ -7,7 +7,7 @@ use vic_crds::{AddressOrCidr, EdgeNatRule, Firewall, FirewallMatch, FirewallMode
 use super::dereference::References;
 use crate::context::Context;
 use crate::controllers::common::network;
-use crate::failure::{Failure, ValidateError};
+use crate::failure::{DereferenceError, Failure, ValidateError};
 use crate::kind::ObjectKey;
 
 /// Priority of a rule that names none.
@@ -40,7 +40,7 @@ pub(super) fn validate(
     check_grants(rule, key, references, &grants, external)?;
     let spec = NatSpec {
         owner: owner.clone(),
-        gateway_path: references.gateway.clone(),
+        gateway_path: references.gateway.path.clone(),
         action: action(rule),
         protocol: protocol(rule),
         external,
@@ -68,6 +68,10 @@ pub(super) fn validate(
         firewall,
     };
     check_shape(&spec)?;
+    if let Some(why) = references.view.keeps_from(spec.action, &spec.firewall) {
+        let gateway = references.gateway.label.clone();
+        return Err(DereferenceError::GatewayUnsuitable { gateway, why }.into());
+    }
     let created = rule
         .metadata
         .creation_timestamp
@@ -116,7 +120,7 @@ fn internal(rule: &EdgeNatRule, references: &References) -> Result<Option<Ipv4Ne
         return Ok(Some(address));
     }
     Err(ValidateError::AddressOutsideNetwork {
-        field: FIELD,
+        field: FIELD.to_owned(),
         address: text.to_string(),
         network: side.network_ref.name.to_string(),
         subnets: subnet.net.to_string(),
@@ -131,8 +135,8 @@ fn check_grants(
     external: Option<Ipv4Net>,
 ) -> Result<(), ValidateError> {
     let refuse = |what: String| Err(references.ground.refuse(&key.namespace, what));
-    if !grants.allows_gateway(&references.gateway_label) {
-        return refuse(format!("gateway {}", references.gateway_label));
+    if !references.gateway.is_granted(grants) {
+        return refuse(format!("gateway {}", references.gateway.label));
     }
     if let Some(net) = external.filter(|net| !grants.allows_external(net)) {
         return refuse(format!("external address {}", topology::address_text(net)));

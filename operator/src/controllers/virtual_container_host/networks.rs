@@ -275,7 +275,7 @@ fn subnet_of<'a>(
     subnet
         .filter(|subnet| lies_in(subnet))
         .ok_or_else(|| ValidateError::AddressOutsideNetwork {
-            field,
+            field: field.to_owned(),
             address: what.to_owned(),
             network: network.facts.name.clone(),
             subnets: subnet.map_or_else(|| "it has none".to_owned(), |subnet| subnet.net.to_string()),
