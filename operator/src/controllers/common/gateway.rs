@@ -41,16 +41,14 @@ impl Ground {
         user: &ObjectKey,
         reference: &GatewayRef,
     ) -> Result<Gateway, DereferenceError> {
-        match &reference.reference {
-            Some(named) => edge_gateway(ctx, user, &self.site, &named.name),
-            None => {
-                let outside = OutsideGateway {
-                    tier1: reference.tier1.clone(),
-                    tier0: reference.tier0.clone(),
-                };
-                self.outside_gateway(&outside).await
-            }
+        if let Some(named) = &reference.reference {
+            return edge_gateway(ctx, user, &self.site, &named.name);
         }
+        let outside = OutsideGateway {
+            tier1: reference.tier1.clone(),
+            tier0: reference.tier0.clone(),
+        };
+        self.outside_gateway(&outside).await
     }
 
     /// The gateway that someone else made.

@@ -82,9 +82,12 @@ fn sentence(router: &Router) -> String {
             spec.display_name
         ),
         Router::Made(spec) => format!("{} is in effect.", spec.display_name),
-        Router::Found { path, view } => match view.shortcomings().as_slice() {
-            [] => format!("{path} is there, and takes NAT and firewall rules."),
-            lacks => format!("{path} is there, and {}.", lacks.join("; it ")),
+        Router::Found { gateway, view } => match view.shortcomings().as_slice() {
+            [] => format!(
+                "Gateway {} is there, and takes NAT and firewall rules.",
+                gateway.label
+            ),
+            lacks => format!("Gateway {} is there, and {}.", gateway.label, lacks.join("; it ")),
         },
     }
 }

@@ -35,7 +35,7 @@ pub(super) enum Router {
     /// One to make.
     Made(Box<Tier1Spec>),
     /// One that is there.
-    Found { path: String, view: GatewayView },
+    Found { gateway: Gateway, view: GatewayView },
 }
 
 impl Wanted {
@@ -43,7 +43,7 @@ impl Wanted {
     pub(super) fn path(&self) -> String {
         match &self.router {
             Router::Made(spec) => spec.path(),
-            Router::Found { path, .. } => path.clone(),
+            Router::Found { gateway, .. } => gateway.path.clone(),
         }
     }
 }
@@ -61,8 +61,8 @@ impl Asked<'_> {
     }
 
     /// A network that the namespace may speak of: one of its own, or external addresses it may use.
-    fn may_speak_of(&self, net: &Ipv4Net) -> bool {
-        self.grants.allows_subnet(net) || self.grants.allows_external(net)
+    fn may_speak_of(&self, net: Ipv4Net) -> bool {
+        self.grants.allows_subnet(&net) || self.grants.allows_external(&net)
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn validate(
                 return Err(asked.refuse(format!("gateway {}", gateway.label)).into());
             }
             Router::Found {
-                path: gateway.path.clone(),
+                gateway: gateway.clone(),
                 view: view.clone(),
             }
         }
@@ -224,7 +224,7 @@ fn check_uplink(
         let field = format!("{field}.addresses[{position}]");
         let (address, net) = topology::interface(text)
             .ok_or_else(|| invalid(&field, "must be an IPv4 address with its prefix"))?;
-        check_uplink_address(&field, address, &net, attachment, asked)?;
+        check_uplink_address(&field, address, net, attachment, asked)?;
         addresses.push((address, net.prefix_len()));
     }
     Ok(UplinkSpec {
@@ -237,11 +237,11 @@ fn check_uplink(
 fn check_uplink_address(
     field: &str,
     address: Ipv4Addr,
-    net: &Ipv4Net,
+    net: Ipv4Net,
     attachment: &Attachment,
     asked: &Asked<'_>,
 ) -> Result<(), ValidateError> {
-    if let Some(subnet) = attachment.subnet.as_ref().filter(|subnet| subnet.net != *net) {
+    if let Some(subnet) = attachment.subnet.as_ref().filter(|subnet| subnet.net != net) {
         return Err(ValidateError::AddressOutsideNetwork {
             field: field.to_owned(),
             address: format!("{address}/{}", net.prefix_len()),
@@ -249,7 +249,7 @@ fn check_uplink_address(
             subnets: subnet.net.to_string(),
         });
     }
-    if asked.may_speak_of(&Ipv4Net::from(address)) {
+    if asked.may_speak_of(Ipv4Net::from(address)) {
         return Ok(());
     }
     Err(asked.refuse(format!("address {address}")))
@@ -332,7 +332,7 @@ fn check_own_side(place: usize, rule: &FirewallRuleSpec, asked: &Asked<'_>) -> R
             "is required on an existing gateway: a rule there is about addresses of this namespace",
         ));
     }
-    match nets.iter().find(|net| !asked.may_speak_of(net)) {
+    match nets.iter().find(|net| !asked.may_speak_of(**net)) {
         Some(net) => Err(asked.refuse(format!("network {net}"))),
         None => Ok(()),
     }

@@ -7,8 +7,6 @@ use crate::nat::{NatAction, NatFirewall};
 /// A gateway, as far as a rule on it depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatewayView {
-    /// Whether it is a Tier-0.
-    pub tier0: bool,
     /// Whether both its edges forward at once.
     pub active_active: bool,
     /// The Tier-0 a Tier-1 is linked to.
@@ -29,7 +27,6 @@ impl GatewayView {
         let mode = text(body, "ha_mode");
         let advertised = body.get("route_advertisement_types").and_then(Value::as_array);
         Self {
-            tier0,
             // A Tier-0 is active-active, and a Tier-1 is not, where nobody said anything.
             active_active: mode.map_or(tier0, |mode| mode == "ACTIVE_ACTIVE"),
             uplink: text(body, "tier0_path").map(str::to_owned),
