@@ -85,7 +85,7 @@ async fn sweep(options: Options, started: Instant) -> Result<CrashReport> {
         .calls
         .iter()
         .flat_map(|call| Moment::of(call).into_iter().map(|moment| (call.clone(), moment)));
-    let points = sampled(moments.collect(), options.sample);
+    let points = chosen(moments.collect(), options.sample);
     report.points = points.len();
     let done = known.map(|known| converged(&known)).unwrap_or_default();
     let (past, waiting): (Vec<_>, VecDeque<_>) = {
@@ -131,6 +131,18 @@ async fn sweep(options: Options, started: Instant) -> Result<CrashReport> {
     }
     let report = lock(&shared.report).clone();
     Ok(report)
+}
+
+/// All points, or a sample; of the calls that write before any that only ask.
+fn chosen(points: Vec<(CallId, Moment)>, sample: Option<usize>) -> Vec<(CallId, Moment)> {
+    let Some(wanted) = sample else {
+        return points;
+    };
+    let (asking, writing): (Vec<_>, Vec<_>) = points.into_iter().partition(|(call, _)| call.asks());
+    let rest = wanted.saturating_sub(writing.len());
+    let mut chosen = sampled(writing, Some(wanted));
+    chosen.extend(sampled(asking, Some(rest)));
+    chosen
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -195,10 +207,12 @@ async fn job(shared: Arc<Shared>, mut stage: Option<Stage>) {
             if let Some((_, left)) = told.split_once("left behind: ") {
                 report.left_behind.push(format!("{call} {moment:?}: {left}"));
             }
+            let got = format!("{told} ({})", log.unwrap_or_default());
+            shared.options.progress.step(&got);
             report.head.fail(
                 format!("{call} {moment:?}"),
                 "to converge and leave nothing behind",
-                format!("{told} ({})", log.unwrap_or_default()),
+                got,
             );
             stage = None;
         }
@@ -277,6 +291,25 @@ mod tests {
         let known = converged(&serde_json::to_value(&report).unwrap());
         assert!(known.contains(&named(&call, Moment::Before)), "{known:?}");
         assert!(!known.contains(&named(&call, Moment::After)));
+    }
+
+    #[test]
+    fn a_sample_is_of_what_writes_first() {
+        let call = |name: &str, nth| CallId {
+            phase: Phase::Create,
+            system: System::Nsx,
+            name: name.to_owned(),
+            nth,
+        };
+        let names = ["GET /a", "PATCH /b", "GET /c", "PATCH /d"];
+        let points: Vec<_> = names.map(|name| (call(name, 1), Moment::Before)).to_vec();
+        let named = |sample| -> Vec<String> {
+            let chosen = chosen(points.clone(), sample).into_iter();
+            chosen.map(|(call, _)| call.name).collect()
+        };
+        assert_eq!(named(Some(1)), ["PATCH /b"]);
+        assert_eq!(named(Some(3)), ["PATCH /b", "PATCH /d", "GET /a"]);
+        assert_eq!(named(None), names);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::faults::{FAULTS, Fault, Lasting};
 use super::report::{FaultCell, FaultReport, PhaseCalls, write};
 use super::sampled;
 use super::scenario::{Phase, Scenario};
-use super::stage::{Life, PATIENCE, Stage, told_shortly};
+use super::stage::{Life, Stage, told_shortly};
 use super::state::State;
 use crate::error::{Error, Result};
 use crate::kinds::Key;
@@ -115,10 +115,12 @@ async fn sweep(options: &Options, report: &mut FaultReport, started: Instant) ->
         ));
         if let Err(error) = outcome {
             let log = stage_now.operator_log().display().to_string();
+            let got = format!("{} ({log})", told_shortly(&error));
+            options.progress.step(&got);
             report.head.fail(
                 format!("{} in {phase}", fault.name),
                 "nothing lost, nothing doubled, calls bounded, the reason in a condition",
-                format!("{} ({log})", told_shortly(&error)),
+                got,
             );
             stage = None;
         }
@@ -211,13 +213,7 @@ async fn strike(
     expected: &[(Key, i64)],
 ) -> Result<()> {
     match fault.lasting {
-        Lasting::UntilTold(_) => {
-            if stage.trouble(PATIENCE).await {
-                Ok(())
-            } else {
-                Err(Error::Other(format!("no condition told of {}", fault.name)))
-            }
-        }
+        Lasting::UntilTold(reason) => stage.told(reason).await,
         Lasting::Once | Lasting::Throughout => stage
             .settle(life, phase, expected, usual.states.get(&phase))
             .await

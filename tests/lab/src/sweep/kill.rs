@@ -106,23 +106,23 @@ async fn rounds(options: &Options, report: &mut KillReport) -> Result<()> {
             .iter()
             .any(|point| !point.converged || !point.left_behind.is_empty());
         for point in points {
-            let verdict = if point.converged && point.left_behind.is_empty() {
-                "ok"
-            } else {
-                "FAILED"
-            };
+            let clean = point.converged && point.left_behind.is_empty();
+            let verdict = if clean { "ok" } else { "FAILED" };
             options
                 .progress
                 .step(&format!("{verdict:6} {:6.1}s  {}", point.seconds, point.at));
-            if verdict != "ok" {
+            if !clean {
                 let log = ground.lab.run().log("operator");
-                report.head.fail(
-                    point.at.clone(),
-                    "converged, nothing left behind",
-                    format!("{} ({})", point.left_behind.join("; "), log.display()),
-                );
+                let got = format!("{} ({})", point.left_behind.join("; "), log.display());
+                options.progress.step(&got);
+                report
+                    .head
+                    .fail(point.at.clone(), "converged, nothing left behind", got);
             }
             report.points.push(point);
+        }
+        if let Some(path) = &options.file {
+            write(report, path)?;
         }
         if failed {
             // The next round must not suffer.

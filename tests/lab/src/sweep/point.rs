@@ -84,7 +84,8 @@ impl fmt::Display for CallId {
 
 impl CallId {
     /// Whether the call only asks: how often that happens depends on the clock.
-    fn asks(&self) -> bool {
+    #[must_use]
+    pub fn asks(&self) -> bool {
         self.name.starts_with("GET ")
     }
 }

@@ -338,13 +338,20 @@ impl Stage {
         reasons.iter().cloned().collect()
     }
 
-    /// Waits until any object says a reason other than that all is well or under way, no longer than `limit`.
-    pub async fn trouble(&self, limit: Duration) -> bool {
-        let troubled = |objects: &Objects| objects.values().any(|seen| !is_untroubled(&seen.object));
-        self.watch
-            .until("to be in trouble", limit, troubled)
-            .await
-            .is_ok()
+    /// Waits until any object gives a reason that contains this.
+    ///
+    /// # Errors
+    /// None does in time: with what they say instead.
+    pub async fn told(&self, reason: &str) -> Result<()> {
+        let says = |objects: &Objects| {
+            let mut reasons = objects
+                .values()
+                .filter_map(|seen| condition(&seen.object, "Ready"));
+            reasons.any(|ready| told(ready, "reason").contains(reason))
+        };
+        let what = format!("to say {reason}");
+        let says = self.watch.until(&what, PATIENCE, says);
+        self.lab.while_alive(says).await.map(|_| ())
     }
 
     /// Waits until no object says such a reason any more.

@@ -23,15 +23,23 @@ const NUMBERED: [&str; 8] = [
     "status",
     "owner_id",
 ];
-/// What of vCenter's objects is compared, by list of the dump.
+/// What of vCenter's objects is compared, by list of the dump: places of fields in the object.
 const SHOWN: [(&str, &[&str]); 4] = [
-    ("port_groups", &["name", "description", "vlan", "num_ports"]),
+    ("port_groups", &["/name", "/description", "/vlan", "/num_ports"]),
     (
         "vms",
-        &["name", "folder", "power", "num_cpus", "memory_mb", "guest"],
+        &["/name", "/vm_path", "/power", "/num_cpus", "/memory_mb", "/guest"],
     ),
-    ("pools", &["name", "path", "config"]),
-    ("folders", &["name", "path"]),
+    (
+        "pools",
+        &[
+            "/name",
+            "/path",
+            "/config/cpuAllocation",
+            "/config/memoryAllocation",
+        ],
+    ),
+    ("folders", &["/name", "/path"]),
 ];
 
 /// The state, a line for each object.
@@ -130,7 +138,7 @@ fn in_vcenter(dump: &Value, list: &str, fields: &[&str], suffix: &str) -> Vec<St
         .map(|object| {
             let shown: Map<String, Value> = fields
                 .iter()
-                .filter_map(|field| Some(((*field).to_owned(), object.get(*field)?.clone())))
+                .filter_map(|field| Some(((*field).to_owned(), object.pointer(field)?.clone())))
                 .collect();
             format!("vcenter {list} {}", Value::Object(shown))
         })
