@@ -100,7 +100,7 @@ pub(super) const VCENTER_CALLS: Metric = metric(
     "vcenter_calls",
     Shape::Counter,
     &["site", "method", "code"],
-    "Requests to vCenter by SOAP method (or PUT /folder) and ok, the fault's type, http-<status>, or a word",
+    "Requests to vCenter by SOAP method (or PUT /folder) and ok, the fault's type, a status such as http-503, or a word",
 );
 pub(super) const VCENTER_CALL_SECONDS: Metric = metric(
     "vcenter_call_seconds",

@@ -267,6 +267,7 @@ impl Error {
             | Self::InvalidUrl { .. }
             | Self::Datacenter { .. }
             | Self::UnknownDatastore { .. }
+            | Self::Fenced
             | Self::Closed => "not-sent",
         };
         word.to_owned()
