@@ -189,6 +189,20 @@ pub fn ready_reason(conditions: &[Condition]) -> Option<&str> {
         .map(|known| known.reason.as_str())
 }
 
+/// The status of `Ready`; `Unknown` where there is none.
+#[must_use]
+pub fn ready_status(conditions: &[Condition]) -> &'static str {
+    let ready = conditions
+        .iter()
+        .find(|known| known.type_ == ConditionType::Ready.name());
+    let truths = [Truth::True, Truth::False];
+    truths
+        .into_iter()
+        .find(|truth| ready.is_some_and(|ready| ready.status == truth.name()))
+        .unwrap_or(Truth::Unknown)
+        .name()
+}
+
 /// Whether a status says `Ready=True`.
 #[must_use]
 pub fn is_ready(conditions: &[Condition]) -> bool {

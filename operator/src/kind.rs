@@ -39,6 +39,18 @@ impl Kind {
         }
     }
 
+    /// The kind as URLs and roles write it.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Site => "sites",
+            Self::EdgeGateway => "edgegateways",
+            Self::ContainerNetwork => "containernetworks",
+            Self::VirtualContainerHost => "virtualcontainerhosts",
+            Self::EdgeNatRule => "edgenatrules",
+        }
+    }
+
     /// The kind that manifests write so.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

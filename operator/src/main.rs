@@ -97,7 +97,7 @@ async fn operate(run: Run) -> Result<(), Box<dyn Error>> {
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone())?);
     let metrics = Arc::new(Metrics::default());
-    let bound = metrics::serve(metrics.clone(), settings.metrics_address).await?;
+    let bound = metrics::serve(metrics.clone(), settings.metrics_address)?;
     tracing::info!(instance = settings.instance, identity = settings.identity, %bound, "the operator starts");
     writeln!(
         std::io::stdout(),

@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::failure::{ApplyError, Class, DereferenceError, Failure};
 use crate::kind::{Kind, ObjectKey};
 use crate::kube_io::{self, Reachable};
+use crate::metrics::Repairs;
 use crate::settings::{QUIET, RECONCILE_TIMEOUT};
 use crate::tracker::backoff;
 use crate::wake::Topic;
@@ -72,6 +73,28 @@ pub fn key_of<K: Declared>(object: &K) -> ObjectKey {
     )
 }
 
+/// Counts what is done to an object as repairs, where the object, as it is declared now, was in effect before.
+pub(crate) fn repairs_of<K: Declared>(object: &K, ctx: &Context, key: &ObjectKey) -> Repairs {
+    let written = ctx
+        .tracker
+        .written(key, object.meta().uid.as_deref().unwrap_or_default());
+    let status = written.or_else(|| serde_json::to_value(object.current()).ok());
+    let status = status.unwrap_or(Value::Null);
+    let current = status.get("observedGeneration").and_then(Value::as_i64) == object.meta().generation;
+    let deleting = object.meta().deletion_timestamp.is_some();
+    ctx.metrics.repairs(
+        key.kind,
+        current && !deleting && is_ready(&conditions_in(&status)),
+    )
+}
+
+fn conditions_in(status: &Value) -> Vec<Condition> {
+    status
+        .get("conditions")
+        .and_then(|list| serde_json::from_value(list.clone()).ok())
+        .unwrap_or_default()
+}
+
 /// Reconciles one object.
 ///
 /// # Errors
@@ -114,7 +137,9 @@ async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -
     let object = if ours {
         object
     } else {
-        match with_permit(ctx, kube_io::add_finalizer(&api, &*object)).await {
+        let added = with_permit(ctx, kube_io::add_finalizer(&api, &*object)).await;
+        ctx.metrics.kube_wrote(key.kind, "finalizer", &added);
+        match added {
             Ok(object) => Arc::new(object),
             Err(error) if kube_io::is_conflict(&error) || kube_io::is_not_found(&error) => {
                 return (Action::await_change(), "Stale");
@@ -166,9 +191,11 @@ async fn release<K: Declared>(
     ctx: &Arc<Context>,
     key: &ObjectKey,
 ) -> (Action, &'static str) {
-    match with_permit(ctx, kube_io::remove_finalizer(api, &**object)).await {
+    let removed = with_permit(ctx, kube_io::remove_finalizer(api, &**object)).await;
+    ctx.metrics.kube_wrote(key.kind, "finalizer", &removed);
+    match removed {
         Ok(()) => {
-            tracing::info!(object = %key, "deleted");
+            log_transition(object, key, "Deleted", "The finalizer was removed.");
             gone(ctx, key);
             (Action::await_change(), "Deleted")
         }
@@ -182,6 +209,19 @@ async fn release<K: Declared>(
             (Action::requeue(backoff(standing.attempts)), "KubernetesError")
         }
     }
+}
+
+/// The one line that a log has for each transition: which object, what came of it, and why.
+fn log_transition<K: Declared>(object: &Arc<K>, key: &ObjectKey, reason: &str, sentence: &str) {
+    tracing::info!(
+        kind = key.kind.name(),
+        namespace = key.namespace,
+        name = key.name,
+        generation = object.meta().generation,
+        reason,
+        sentence,
+        "transition"
+    );
 }
 
 /// Forgets an object and tells those who waited for its end.
@@ -206,17 +246,14 @@ async fn settle<K: Declared>(
     };
     let standing = ctx.tracker.note(key, &uid, summary.reason);
     if standing.changed {
-        tracing::info!(object = %key, reason = summary.reason, message = summary.message, "transition");
+        log_transition(object, key, summary.reason, &summary.message);
     }
     let written = ctx.tracker.written(key, &uid);
     let cached = object
         .current()
         .and_then(|status| serde_json::to_value(status).ok());
     let before = written.or(cached).unwrap_or(Value::Null);
-    let previous: Vec<Condition> = before
-        .get("conditions")
-        .and_then(|list| serde_json::from_value(list.clone()).ok())
-        .unwrap_or_default();
+    let previous = conditions_in(&before);
 
     let passing = matches!(class, Some(Class::Progress | Class::Transient | Class::Blocked));
     if passing && standing.age < QUIET && ready_reason(&previous) != Some(summary.reason) {
@@ -229,6 +266,16 @@ async fn settle<K: Declared>(
     K::conclude(&mut details, object.meta().generation, conditions);
     if let Err(action) = write_status(object, ctx, key, &details, &before).await {
         return (action, summary.reason);
+    }
+    let first_status = before.get("observedGeneration").is_none();
+    if ctx
+        .tracker
+        .is_first_ready(key, first_status, summary.ready == Truth::True)
+        && let Some(created) = object.creation_timestamp()
+    {
+        let took = Timestamp::now().duration_since(created.0);
+        ctx.metrics
+            .first_ready(key.kind, took.try_into().unwrap_or_default());
     }
     if ready_reason(&previous) != Some(summary.reason) && class != Some(Class::Progress) {
         publish_event(object, ctx, &summary, &previous).await;
@@ -269,7 +316,9 @@ async fn write_status<K: Declared>(
         return Ok(());
     }
     let api = K::api(ctx.client.clone(), &key.namespace);
-    match with_permit(ctx, kube_io::apply_status(&api, &object.name_any(), &status)).await {
+    let written = with_permit(ctx, kube_io::apply_status(&api, &object.name_any(), &status)).await;
+    ctx.metrics.kube_wrote(key.kind, "status", &written);
+    match written {
         Ok(()) => {
             ctx.tracker.wrote(key, Some(status));
             Ok(())
@@ -305,7 +354,9 @@ async fn publish_event<K: Declared>(
         action: "Reconcile".to_owned(),
         secondary: None,
     };
-    if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await
+    let published = ctx.recorder.publish(&event, &object.object_ref(&())).await;
+    ctx.metrics.kube_wrote(K::KIND, "event", &published);
+    if let Err(error) = published
         && !kube_io::is_namespace_terminating(&error)
     {
         tracing::debug!(%error, "an event was not recorded");

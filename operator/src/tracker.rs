@@ -24,6 +24,8 @@ struct Memory {
     reason: &'static str,
     since: Instant,
     attempts: u32,
+    /// Seen before its first status, and not ready since.
+    expected: bool,
     written: Option<serde_json::Value>,
 }
 
@@ -47,6 +49,7 @@ impl Tracker {
             reason: "",
             since: Instant::now(),
             attempts: 0,
+            expected: false,
             written: None,
         };
         let memory = objects.entry(key.clone()).or_insert_with(fresh);
@@ -83,6 +86,18 @@ impl Tracker {
         if let Some(memory) = objects.get_mut(key) {
             memory.written = status;
         }
+    }
+
+    /// Notes a status that was written, the first one or a later one; true where it tells that the object is ready for the
+    /// first time. Of an object that had a status when this process first saw it nobody knows.
+    pub fn is_first_ready(&self, key: &ObjectKey, first_status: bool, ready: bool) -> bool {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(memory) = objects.get_mut(key) else {
+            return false;
+        };
+        let expected = memory.expected || first_status;
+        memory.expected = expected && !ready;
+        expected && ready
     }
 
     /// The object is gone.
@@ -130,6 +145,22 @@ mod tests {
         assert!(tracker.written(&key, "1").is_some());
         assert!(tracker.written(&key, "2").is_none());
         assert!(tracker.note(&key, "2", "Ready").changed);
+    }
+
+    #[test]
+    fn an_object_is_ready_for_the_first_time_once() {
+        let tracker = Tracker::default();
+        let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
+        tracker.note(&key, "1", "Conflict");
+        assert!(!tracker.is_first_ready(&key, true, false));
+        assert!(tracker.is_first_ready(&key, false, true));
+        assert!(!tracker.is_first_ready(&key, false, false), "it was ready before");
+        assert!(!tracker.is_first_ready(&key, false, true));
+        tracker.note(&key, "2", "Ready");
+        assert!(
+            !tracker.is_first_ready(&key, false, true),
+            "an earlier process knew it"
+        );
     }
 
     #[test]

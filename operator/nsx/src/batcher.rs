@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::flight::Flight;
 use crate::queue::{Queue, Queued};
-use crate::{Change, Error, Priority, Tuning};
+use crate::{Batched, Change, Error, Priority, Tuning};
 
 /// What the batcher needs of the world.
 pub(crate) trait Wire: Send + Sync + 'static {
@@ -27,10 +27,24 @@ pub(crate) trait Wire: Send + Sync + 'static {
     fn landed(&self, changes: &[Change]);
     /// They did not land, or nobody knows.
     fn failed(&self, changes: &[Change], error: &Error);
+    /// A batch goes out.
+    fn batched(&self, _batch: Batched) {}
 }
 
 /// A unit's way back to its caller.
-pub(crate) type Reply = oneshot::Sender<Result<(), Error>>;
+#[derive(Debug)]
+pub(crate) struct Reply {
+    sender: oneshot::Sender<Result<(), Error>>,
+    /// When it came into the queue.
+    since: Instant,
+}
+
+impl Reply {
+    /// Tells the caller; one that no longer waits has its change all the same.
+    pub(crate) fn answer(self, outcome: Result<(), Error>) {
+        drop(self.sender.send(outcome));
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -93,24 +107,30 @@ impl<W: Wire> Batcher<W> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Units that wait.
-    pub(crate) fn queued(&self) -> usize {
-        self.lock().queue.len()
+    /// Units that wait, and how long the first of them has.
+    pub(crate) fn queued(&self) -> (usize, Duration) {
+        let state = self.lock();
+        let first = state.queue.first();
+        (
+            state.queue.len(),
+            first.map_or(Duration::ZERO, |unit| unit.tag.since.elapsed()),
+        )
     }
 
     /// Queues a unit and waits for its outcome. If the caller stops waiting before the unit is sent, it never is.
     pub(crate) async fn submit(&self, priority: Priority, changes: Vec<Change>) -> Result<(), Error> {
-        let (reply, outcome) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
+        let since = Instant::now();
         {
             let mut state = self.lock();
             if state.closing {
                 return Err(Error::ShuttingDown);
             }
-            state.filling.get_or_insert_with(Instant::now);
+            state.filling.get_or_insert(since);
             state.queue.push(Queued {
                 priority,
                 changes,
-                tag: reply,
+                tag: Reply { sender, since },
             });
             self.idle.send_replace(false);
         }
@@ -149,7 +169,7 @@ impl<W: Wire> Batcher<W> {
         let mut state = self.lock();
         state.closing = true;
         for unit in state.queue.drain() {
-            drop(unit.tag.send(Err(Error::ShuttingDown)));
+            unit.tag.answer(Err(Error::ShuttingDown));
         }
         self.idle.send_replace(true);
     }
@@ -179,7 +199,7 @@ impl<W: Wire> Batcher<W> {
             return Next::Wait;
         }
         // Nobody waits for these any more, and nothing of them was sent.
-        let given_up: Vec<_> = batch.extract_if(.., |unit| unit.tag.is_closed()).collect();
+        let given_up: Vec<_> = batch.extract_if(.., |unit| unit.tag.sender.is_closed()).collect();
         for unit in &given_up {
             state.queue.done(&unit.changes);
         }
@@ -192,6 +212,12 @@ impl<W: Wire> Batcher<W> {
         }
         let children: usize = batch.iter().map(|unit| unit.changes.len()).sum();
         tracing::debug!(units = batch.len(), children, "batch");
+        let waited = batch.iter().map(|unit| unit.tag.since.elapsed()).max();
+        self.wire.batched(Batched {
+            units: batch.len(),
+            objects: children,
+            waited: waited.unwrap_or_default(),
+        });
         let changes: Vec<Vec<Change>> = batch.iter().map(|unit| unit.changes.clone()).collect();
         Flight::new(&*self.wire, self.limits.patience).land(batch).await;
         let mut state = self.lock();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Observer;
 use crate::model::Tag;
 
 /// Says whether this process may write now. Asked right before each request that changes something, repeated ones too.
@@ -26,6 +27,8 @@ pub struct Config {
     pub resync: Duration,
     /// Whether this process may write: what it holds that right by can be lost between two requests.
     pub may_write: MayWrite,
+    /// Who is told of calls and batches; `Arc::new(())` tells nobody.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl fmt::Debug for Config {
@@ -110,6 +113,7 @@ mod tests {
             owner_tag: Tag::new("vic-operator/instance", "a"),
             resync: Duration::from_mins(1),
             may_write: Arc::new(|| true),
+            observer: Arc::new(()),
         };
         let shown = format!("{config:?} {config:#?}");
         assert!(

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::mirror::Mirror;
 use crate::row::Row;
 use crate::search::Search;
-use crate::{Change, Config, Error, Priority, Tag, Tuning};
+use crate::{Batched, Change, Config, Error, Observer, Priority, Tag, Tuning};
 
 /// Batches of changed paths that a slow listener may fall behind before it misses some.
 const BACKLOG: usize = 1024;
@@ -25,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) owner: Tag,
     pub(crate) resync: Duration,
     pub(crate) tuning: Tuning,
+    observer: Arc<dyn Observer>,
     pub(crate) changes: broadcast::Sender<Arc<[String]>>,
     pub(crate) loaded: watch::Sender<bool>,
     /// Whether a read has shown what was written shortly before the engine began.
@@ -42,6 +43,7 @@ impl Core {
             client,
             owner: config.owner_tag.clone(),
             resync: config.resync,
+            observer: Arc::clone(&config.observer),
             changes: broadcast::Sender::new(BACKLOG),
             loaded: watch::Sender::new(false),
             sure: watch::Sender::new(false),
@@ -150,5 +152,9 @@ impl Wire for Core {
         });
         self.publish(noticed);
         self.kick.notify_one();
+    }
+
+    fn batched(&self, batch: Batched) {
+        self.observer.batched(batch);
     }
 }

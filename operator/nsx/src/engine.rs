@@ -309,13 +309,15 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (calls, (rate, in_flight, pushed_back)) = self.inner.core.client.figures();
-        let (queued, mirrored) = (self.inner.batcher.queued(), self.inner.core.mirror().len());
+        let (queued, oldest) = self.inner.batcher.queued();
+        let mirrored = self.inner.core.mirror().len();
         Stats {
             calls,
             pushed_back,
             in_flight,
             rate,
             queued,
+            oldest,
             mirrored,
         }
     }

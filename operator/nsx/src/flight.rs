@@ -170,15 +170,14 @@ impl<'a, W: Wire> Flight<'a, W> {
         for passenger in group {
             self.landed += 1;
             self.wire.landed(&passenger.unit.changes);
-            // A caller that no longer waits has its change all the same.
-            drop(passenger.unit.tag.send(Ok(())));
+            passenger.unit.tag.answer(Ok(()));
         }
     }
 
     fn refuse(&self, group: Vec<Passenger>, error: &Error) {
         for passenger in group {
             self.wire.failed(&passenger.unit.changes, error);
-            drop(passenger.unit.tag.send(Err(error.clone())));
+            passenger.unit.tag.answer(Err(error.clone()));
         }
     }
 }

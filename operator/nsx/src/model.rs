@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -207,6 +208,8 @@ pub struct Stats {
     pub rate: f64,
     /// Units waiting for a batch.
     pub queued: usize,
+    /// How long the first of them has waited.
+    pub oldest: Duration,
     /// Objects in the mirror.
     pub mirrored: usize,
 }

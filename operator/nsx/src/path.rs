@@ -28,6 +28,27 @@ pub(crate) fn encoded(path: &str) -> String {
     out
 }
 
+/// The path of a URL with ids replaced by `{id}`: below `infra` and `orgs`, collections and ids take turns.
+pub(crate) fn template(url: &str) -> String {
+    let path = url.split_once("://").map_or(url, |(_, rest)| {
+        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
+    });
+    // Whether the next element is an id; not decided outside of the tree of objects.
+    let mut turn = None;
+    let told = path.split('/').map(|part| {
+        let id = turn == Some(true);
+        turn = match part {
+            "infra" if !id => Some(false),
+            "orgs" if !id => Some(true),
+            // Not a collection: what follows are words.
+            "realized-state" if !id => None,
+            _ => turn.map(|turn| !turn),
+        };
+        if id { "{id}" } else { part }
+    });
+    told.collect::<Vec<_>>().join("/")
+}
+
 /// The paths of all ancestors of `path`, nearest first: for `/infra/a/b/c/d` these are `/infra/a/b/c`, `/infra/a/b`, ….
 pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = path;
@@ -63,6 +84,38 @@ mod tests {
             ancestors("/infra/a/b").collect::<Vec<_>>(),
             ["/infra/a", "/infra"]
         );
+    }
+
+    #[test]
+    fn a_template_has_no_ids() {
+        let cases = [
+            ("https://nsx:443/policy/api/v1/infra", "/policy/api/v1/infra"),
+            (
+                "https://nsx/policy/api/v1/infra/tier-1s/t/nat/USER/nat-rules/r",
+                "/policy/api/v1/infra/tier-1s/{id}/nat/{id}/nat-rules/{id}",
+            ),
+            (
+                "https://nsx/policy/api/v1/infra/segments/infra",
+                "/policy/api/v1/infra/segments/{id}",
+            ),
+            (
+                "https://nsx/policy/api/v1/orgs/default/projects/p/infra/segments/web",
+                "/policy/api/v1/orgs/{id}/projects/{id}/infra/segments/{id}",
+            ),
+            (
+                "https://nsx/policy/api/v1/infra/realized-state/realized-entities",
+                "/policy/api/v1/infra/realized-state/realized-entities",
+            ),
+            (
+                "https://nsx/policy/api/v1/search/query",
+                "/policy/api/v1/search/query",
+            ),
+            ("https://nsx/api/session/create", "/api/session/create"),
+            ("https://nsx", ""),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(template(url), expected, "{url}");
+        }
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl<T> Queue<T> {
         self.waiting.is_empty()
     }
 
+    /// The unit that has waited longest.
+    pub(crate) fn first(&self) -> Option<&Queued<T>> {
+        self.waiting.first()
+    }
+
     /// Objects that wait.
     pub(crate) fn children(&self) -> usize {
         self.children

@@ -1,17 +1,19 @@
 //! One HTTP exchange, and what went wrong if there was none.
 
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::redirect;
 
-use crate::{Config, Error, Tuning};
+use crate::{Answer, Called, Config, Error, Observer, Tuning, path};
 
 /// The connection pool to all manager nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     client: reqwest::Client,
+    observer: Arc<dyn Observer>,
 }
 
 /// What to send.
@@ -65,10 +67,30 @@ impl Transport {
             .no_proxy()
             .build()
             .map_err(|error| Error::Setup { cause: chain(&error) })?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            observer: Arc::clone(&config.observer),
+        })
     }
 
     pub(crate) async fn exchange(&self, out: &Outgoing<'_>) -> Result<Incoming, Fault> {
+        let mut watched = Watched {
+            observer: &*self.observer,
+            out,
+            begun: Instant::now(),
+            answer: Answer::Abandoned,
+        };
+        let outcome = self.send(out).await;
+        watched.answer = match &outcome {
+            Ok(answer) => Answer::Status(answer.status.as_u16()),
+            Err(Fault::NotSent(_)) => Answer::Unreachable,
+            Err(Fault::Untrusted(_)) => Answer::Untrusted,
+            Err(Fault::NoAnswer(_)) => Answer::Unanswered,
+        };
+        outcome
+    }
+
+    async fn send(&self, out: &Outgoing<'_>) -> Result<Incoming, Fault> {
         let mut request = self
             .client
             .request(out.method.clone(), &out.url)
@@ -90,6 +112,25 @@ impl Transport {
             headers,
             body,
         })
+    }
+}
+
+/// An exchange under way: whatever becomes of it is told, also when nobody waits any more.
+struct Watched<'a> {
+    observer: &'a dyn Observer,
+    out: &'a Outgoing<'a>,
+    begun: Instant,
+    answer: Answer,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.observer.called(&Called {
+            method: self.out.method.as_str(),
+            template: &path::template(&self.out.url),
+            answer: self.answer,
+            took: self.begun.elapsed(),
+        });
     }
 }
 

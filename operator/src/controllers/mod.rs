@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::{Context, Filled, Stores};
 use crate::facts::Facts;
+use crate::health::{Health, Watching};
 use crate::kind::{Kind, ObjectKey};
 use crate::metrics::Metrics;
 use crate::runner::{self, Declared};
@@ -40,19 +41,19 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
             .unwrap_or_else(|| futures::channel::mpsc::unbounded().1)
     };
     let mut filled = Filled::new(shutdown.clone());
-    let (sites, site_store) = controller_of(&client, queue(Kind::Site), &shutdown, filled.cache());
-    let (gateways, gateway_store) =
-        controller_of(&client, queue(Kind::EdgeGateway), &shutdown, filled.cache());
-    let (networks, network_store) =
-        controller_of(&client, queue(Kind::ContainerNetwork), &shutdown, filled.cache());
-    let (hosts, host_store) = controller_of(
-        &client,
-        queue(Kind::VirtualContainerHost),
-        &shutdown,
-        filled.cache(),
-    );
-    let (rules, rule_store) = controller_of(&client, queue(Kind::EdgeNatRule), &shutdown, filled.cache());
-    let (namespace_store, namespaces) = watch_namespaces(&client, wake.clone(), filled.cache());
+    let health = metrics.health.clone();
+    tokio::spawn(health.clone().beat());
+    let mut cache = |resource| Cache {
+        filled: filled.cache(),
+        watching: health.watch(resource),
+    };
+    let (namespace_store, namespaces) = watch_namespaces(&client, wake.clone(), cache("namespaces"));
+    let mut of = |kind: Kind| (queue(kind), cache(kind.plural()));
+    let (sites, site_store) = controller_of(&client, of(Kind::Site), &shutdown);
+    let (gateways, gateway_store) = controller_of(&client, of(Kind::EdgeGateway), &shutdown);
+    let (networks, network_store) = controller_of(&client, of(Kind::ContainerNetwork), &shutdown);
+    let (hosts, host_store) = controller_of(&client, of(Kind::VirtualContainerHost), &shutdown);
+    let (rules, rule_store) = controller_of(&client, of(Kind::EdgeNatRule), &shutdown);
     let stores = Stores {
         sites: site_store,
         gateways: gateway_store,
@@ -62,7 +63,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         namespaces: namespace_store,
         filled,
     };
-    let references = watch_references(client.clone(), settings.namespace.clone(), wake.clone());
+    let references = watch_references(client.clone(), settings.namespace.clone(), wake.clone(), &health);
     let reporter = Reporter {
         controller: FIELD_MANAGER.to_owned(),
         instance: Some(settings.identity.clone()),
@@ -83,7 +84,8 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
     tokio::spawn(background.run_until_cancelled_owned(async move {
         futures::join!(namespaces, references);
     }));
-    tokio::spawn(announce(ctx.clone()));
+    ctx.metrics.show(&ctx);
+    tokio::spawn(stops(shutdown, health));
     futures::join!(
         drive(sites, ctx.clone()),
         drive(gateways, ctx.clone()),
@@ -96,25 +98,29 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
     }
 }
 
-/// Tells that the process works once every cache is filled.
-async fn announce(ctx: Arc<Context>) {
-    if ctx.stores.filled.wait().await {
-        ctx.metrics.set_ready();
-    }
+/// Tells that watches end because they are meant to.
+async fn stops(shutdown: CancellationToken, health: Arc<Health>) {
+    shutdown.cancelled().await;
+    health.stopping();
+}
+
+/// Who wants to know of a cache: those who wait until it is filled, and whoever asks whether the process is well.
+struct Cache {
+    filled: CancellationToken,
+    watching: Watching,
 }
 
 fn controller_of<K: Declared>(
     client: &Client,
-    queue: UnboundedReceiver<ObjectKey>,
+    (queue, cache): (UnboundedReceiver<ObjectKey>, Cache),
     shutdown: &CancellationToken,
-    filled: CancellationToken,
 ) -> (Controller<K>, Store<K>) {
     let (reader, writer) = reflector::store();
     let stream = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
-        .inspect(tells_when(filled))
+        .inspect(tells(cache))
         .applied_objects();
     let woken = queue.map(|key| {
         let reference = ObjectRef::new(&key.name);
@@ -148,7 +154,7 @@ async fn drive<K: Declared>(controller: Controller<K>, ctx: Arc<Context>) {
 fn watch_namespaces(
     client: &Client,
     wake: Arc<Wake>,
-    filled: CancellationToken,
+    cache: Cache,
 ) -> (
     Store<PartialObjectMeta<Namespace>>,
     impl Future<Output = ()> + Send + use<>,
@@ -159,18 +165,36 @@ fn watch_namespaces(
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
-        .inspect(tells_when(filled))
+        .inspect(tells(cache))
         .applied_objects()
         .map_ok(move |namespace| wake.changed(&Topic::Namespace(namespace.name_any())));
     (reader, drain(stream))
 }
 
-/// Looks at what a cache was given, and tells when that is all there is.
-fn tells_when<K>(filled: CancellationToken) -> impl Fn(&Result<watcher::Event<K>, watcher::Error>) {
+/// Looks at what a cache was given, and tells when that is all there is, and how the watch does.
+fn tells<K>(cache: Cache) -> impl Fn(&Result<watcher::Event<K>, watcher::Error>) {
+    let follows = follows(cache.watching);
     move |event| {
+        follows(event);
         if matches!(event, Ok(watcher::Event::InitDone)) {
-            filled.cancel();
+            cache.filled.cancel();
         }
+    }
+}
+
+/// Looks at what a watch brings, for whoever asks whether the process is well.
+fn follows<K>(watching: Watching) -> impl Fn(&Result<watcher::Event<K>, watcher::Error>) {
+    move |event| match event {
+        Ok(event) => {
+            // A list that only begins has brought nothing yet: it may fail, again and again.
+            if !matches!(event, watcher::Event::Init) {
+                watching.came();
+            }
+            if matches!(event, watcher::Event::InitDone) {
+                watching.filled();
+            }
+        }
+        Err(_) => watching.failed(),
     }
 }
 
@@ -184,7 +208,12 @@ async fn drain<T>(stream: impl Stream<Item = Result<T, watcher::Error>> + Send) 
 }
 
 /// A new Secret or ConfigMap in the operator's namespace reconciles the Sites that name it.
-async fn watch_references(client: Client, namespace: String, wake: Arc<Wake>) {
+fn watch_references(
+    client: Client,
+    namespace: String,
+    wake: Arc<Wake>,
+    health: &Health,
+) -> impl Future<Output = ()> + Send + use<> {
     let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), &namespace);
     let config_maps = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, &namespace);
     let tell = |kind: &'static str| {
@@ -193,14 +222,17 @@ async fn watch_references(client: Client, namespace: String, wake: Arc<Wake>) {
     };
     let secrets = watcher(secrets, watcher::Config::default())
         .default_backoff()
+        .inspect(follows(health.watch("secrets")))
         .touched_objects()
-        .map_ok(|o| o.name_any());
+        .map_ok(|o| o.name_any())
+        .map_ok(tell("Secret"));
     let config_maps = watcher(config_maps, watcher::Config::default())
         .default_backoff()
+        .inspect(follows(health.watch("configmaps")))
         .touched_objects()
-        .map_ok(|o| o.name_any());
-    futures::join!(
-        drain(secrets.map_ok(tell("Secret"))),
-        drain(config_maps.map_ok(tell("ConfigMap")))
-    );
+        .map_ok(|o| o.name_any())
+        .map_ok(tell("ConfigMap"));
+    async move {
+        futures::join!(drain(secrets), drain(config_maps));
+    }
 }

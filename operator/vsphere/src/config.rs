@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Observer;
+
 /// Says whether this process may write now. Asked right before each call that changes something, repeated ones too.
 pub type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
 
@@ -25,6 +27,8 @@ pub struct Config {
     pub mark_field: String,
     /// Whether this process may write: what it holds that right by can be lost between two calls.
     pub may_write: MayWrite,
+    /// Who is told of requests; `Arc::new(())` tells nobody.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl fmt::Debug for Config {

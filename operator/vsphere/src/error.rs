@@ -238,6 +238,41 @@ impl Error {
         }
     }
 
+    /// What a metric calls it: the type of vCenter's fault where there is one, else a word. Names no object.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let word = match self {
+            Self::Busy { fault } | Self::TaskFailed { fault } | Self::Refused { fault, .. } => {
+                return fault.kind.clone();
+            }
+            Self::Http { status, .. } => return format!("http-{status}"),
+            Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } => "untrusted",
+            Self::InvalidLogin => "InvalidLogin",
+            Self::NotAuthenticated => "NotAuthenticated",
+            Self::NoPermission { .. } => "NoPermission",
+            Self::DuplicateName { .. } => "DuplicateName",
+            Self::ConcurrentAccess => "ConcurrentAccess",
+            Self::ResourceInUse { .. } => "ResourceInUse",
+            Self::ManagedObjectNotFound { .. } => "ManagedObjectNotFound",
+            Self::InvalidState { .. } => "InvalidState",
+            Self::InvalidPowerState { .. } => "InvalidPowerState",
+            Self::FileNotFound { .. } => "FileNotFound",
+            Self::FileAlreadyExists { .. } => "FileAlreadyExists",
+            Self::InvalidArgument { .. } => "InvalidArgument",
+            Self::OutcomeUnknown { .. } => "unanswered",
+            Self::Protocol { .. } => "not-understood",
+            Self::UploadSource { .. } | Self::UploadIncomplete { .. } => "incomplete",
+            Self::Unsendable
+            | Self::InvalidUrl { .. }
+            | Self::Datacenter { .. }
+            | Self::UnknownDatastore { .. }
+            | Self::Fenced
+            | Self::Closed => "not-sent",
+        };
+        word.to_owned()
+    }
+
     /// Whether the object, or the file, that the call was about does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -33,6 +33,27 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// How many objects there are, of all types.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.datacenters.len()
+            + self.clusters.len()
+            + self.hosts.len()
+            + self.datastores.len()
+            + self.switches.len()
+            + self.port_groups.len()
+            + self.networks.len()
+            + self.pools.len()
+            + self.folders.len()
+            + self.vms.len()
+    }
+
+    /// Whether nothing has been read yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Any object of the mirror.
     #[must_use]
     pub fn entity(&self, moref: &Moref) -> Option<&dyn Entity> {

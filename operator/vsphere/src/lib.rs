@@ -15,6 +15,7 @@ mod lookup;
 mod mirror;
 mod moref;
 mod objects;
+mod observer;
 mod session;
 mod soap;
 mod spec;
@@ -37,6 +38,7 @@ pub use objects::{
     Cluster, ConnectionState, Datacenter, Datastore, DeviceInfo, Entity, Folder, Host, Network, NetworkKind,
     Nic, Pool, PortGroup, PortGroupBacking, PowerState, Switch, Vlan, Vm,
 };
+pub use observer::{Called, Observer};
 pub use soap::Fault;
 pub use spec::{
     Allocation, Binding, Device, DeviceChange, DeviceOp, NicBacking, PoolConfig, PortGroupSpec, Shares,

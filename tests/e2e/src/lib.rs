@@ -1,6 +1,8 @@
 //! What the scenario tests share.
 
+pub mod access;
 pub mod failure;
+pub mod figures;
 pub mod gate;
 pub mod manifests;
 pub mod outside;

@@ -6,6 +6,7 @@ use crate::error::{Context, Result};
 use crate::kinds::{GROUP, Key};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 pub struct Audit {
     path: PathBuf,
 }
+
+/// The name under which the API server knows the operator.
+const OPERATOR: &str = "system:serviceaccount:vic-operator-system:vic-operator";
 
 /// A place in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,20 @@ impl Audit {
     /// # Errors
     /// The log cannot be read.
     pub fn since(&self, mark: Mark) -> Result<Vec<Write>> {
+        Ok(self.lines(mark)?.into_iter().filter_map(parse).collect())
+    }
+
+    /// What the laboratory's operator asked the API server for since a mark, watches that have not ended included.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn of_the_operator(&self, mark: Mark) -> Result<Vec<Request>> {
+        let lines = self.lines(mark)?.into_iter();
+        let own = lines.filter(|line| line.user.username == OPERATOR);
+        Ok(own.map(request).collect())
+    }
+
+    fn lines(&self, mark: Mark) -> Result<Vec<Line>> {
         let what = || format!("read {}", self.path.display());
         let mut file = File::open(&self.path).context(what)?;
         file.seek(SeekFrom::Start(mark.0)).context(what)?;
@@ -88,9 +106,32 @@ impl Audit {
         file.read_to_string(&mut text).context(what)?;
         Ok(text
             .lines()
-            .filter_map(|line| parse(serde_json::from_str(line).ok()?))
+            .filter_map(|line| serde_json::from_str(line).ok())
             .collect())
     }
+}
+
+/// A request of anybody, as it was judged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Request {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
+    pub verb: String,
+    /// The API group; empty for the core.
+    pub group: String,
+    /// The API version.
+    pub version: String,
+    /// The resource's plural.
+    pub resource: String,
+    /// The subresource, `status` for example.
+    pub subresource: Option<String>,
+    /// The namespace, unless it was about the whole cluster.
+    pub namespace: Option<String>,
+    /// The object's name, if it named one.
+    pub name: Option<String>,
+    /// HTTP status of the answer.
+    pub code: u16,
+    /// Whether it was refused for lack of a right.
+    pub forbidden: bool,
 }
 
 /// Writes that an object cost after its creation: to itself, all subresources, and Events about it.
@@ -131,9 +172,30 @@ impl Write {
     }
 }
 
+fn request(line: Line) -> Request {
+    let object = line.object_ref;
+    Request {
+        verb: line.verb,
+        group: object.api_group,
+        version: object.api_version,
+        resource: object.resource,
+        subresource: object.subresource,
+        namespace: object.namespace,
+        name: object.name,
+        code: line.response_status.map_or(0, |answer| answer.code),
+        forbidden: line
+            .annotations
+            .get("authorization.k8s.io/decision")
+            .map(String::as_str)
+            == Some("forbid"),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
     verb: String,
     stage: String,
     #[serde(rename = "requestURI")]
@@ -156,6 +218,8 @@ struct ObjectRef {
     resource: String,
     #[serde(default)]
     api_group: String,
+    #[serde(default)]
+    api_version: String,
     namespace: Option<String>,
     name: Option<String>,
     subresource: Option<String>,
@@ -168,7 +232,8 @@ struct Answer {
 }
 
 fn parse(line: Line) -> Option<Write> {
-    if line.stage != "ResponseComplete" || line.request_uri.contains("dryRun=") {
+    let reads = ["get", "list", "watch"].contains(&line.verb.as_str());
+    if reads || line.stage != "ResponseComplete" || line.request_uri.contains("dryRun=") {
         return None;
     }
     let object = line.object_ref;
@@ -272,5 +337,37 @@ mod tests {
         };
         assert_eq!(cost(&writes, &other), 1, "one Event");
         assert_eq!(cost(&audit.since(Mark::START).unwrap(), &key()), 3);
+    }
+
+    #[test]
+    fn the_operators_requests_are_told_with_their_verdict() {
+        let request = |user: &str, verb: &str, decision: &str| {
+            json!({
+                "stage": "ResponseComplete", "verb": verb, "requestURI": "/api/v1/secrets",
+                "objectRef": {"resource": "secrets", "namespace": "a", "apiVersion": "v1"},
+                "user": {"username": user}, "responseStatus": {"code": 403},
+                "annotations": {"authorization.k8s.io/decision": decision},
+            })
+            .to_string()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let lines = [
+            request("someone", "get", "allow"),
+            request(OPERATOR, "get", "allow"),
+            request(OPERATOR, "list", "forbid"),
+        ];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let audit = Audit::new(&path);
+        let requests = audit.of_the_operator(Mark::START).unwrap();
+        let told: Vec<_> = requests
+            .iter()
+            .map(|request| (request.verb.as_str(), request.forbidden))
+            .collect();
+        assert_eq!(told, [("get", false), ("list", true)]);
+        assert!(
+            audit.since(Mark::START).unwrap().is_empty(),
+            "reads are no writes"
+        );
     }
 }

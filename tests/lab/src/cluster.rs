@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Garbage collection of the API server: more memory for half as much of a small machine's time again.
 const GOGC: &str = "400";
 
-/// What the audit log holds: writes to this project's kinds and, with their bodies, Events (the only place that says
-/// what an Event is about).
+/// What the audit log holds: writes to this project's kinds; with their bodies, Events (the only place that says what an
+/// Event is about); and all that the operator asks for, which tells the rights that it uses.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -35,6 +35,8 @@ rules:
   - level: Request
     verbs: [create, update, patch]
     resources: [{group: '', resources: [events]}, {group: events.k8s.io}]
+  - level: Metadata
+    users: ['system:serviceaccount:vic-operator-system:vic-operator']
   - level: None
 ";
 

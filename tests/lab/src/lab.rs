@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::cluster::Cluster;
 use crate::error::{Context, Error, Result};
+use crate::helm::Helm;
 use crate::images::ImageServer;
 use crate::iso::Image;
 use crate::net::Network;
@@ -57,6 +58,22 @@ impl Options {
             progress: Progress::quiet(),
         }
     }
+
+    /// The values that the chart is installed with.
+    fn values(&self) -> Vec<String> {
+        let mut values = vec![
+            format!("nsxResync={}s", self.nsx_resync.as_secs()),
+            format!("admissionPolicy.enabled={}", self.admission_policy),
+            // A person reads these logs.
+            "log.format=text".to_owned(),
+        ];
+        values.extend(
+            self.instance
+                .as_ref()
+                .map(|instance| format!("instance={instance}")),
+        );
+        values
+    }
 }
 
 /// A running laboratory. Dropping it ends its processes in order: the operator first, so that it can log out, and the
@@ -75,6 +92,8 @@ pub struct Lab {
     pub cluster: Cluster,
     /// How the operator is started.
     pub operator_settings: Settings,
+    /// helm, for this cluster.
+    pub helm: Helm,
     tools: Toolbox,
     component: Component,
     network: Network,
@@ -109,13 +128,12 @@ impl Lab {
             tokio::try_join!(simulators, Cluster::start(&run, &network, tools, progress))?;
         progress.step("seeding the cluster");
         let client = cluster.client().await?;
-        seed::crds(&client).await?;
         seed::site(&client, &vcenter, &nsx, &endpoint_password).await?;
-        let account = seed::chart(&run, tools, &cluster, options.admission_policy).await?;
-        let kubeconfig = match &account {
-            Some(name) => seed::service_account(&run, &cluster, &client, name).await?,
-            None => cluster.kubeconfig().to_path_buf(),
-        };
+        let helm = Helm::new(tools, &run.join("helm")).with_cluster(cluster.kubeconfig());
+        let values = options.values();
+        let (_, launch) = tokio::try_join!(seed::crds(&client, &helm), seed::chart(&client, &helm, &values))?;
+        // Exactly the rights that the chart gives: whatever the operator lacks fails here as it does in a cluster.
+        let kubeconfig = seed::service_account(&run, &cluster, &client, &launch.account).await?;
         if options.admission_policy {
             seed::finalizer_policy(&client).await?;
         }
@@ -125,7 +143,7 @@ impl Lab {
             program: programs.operator.clone(),
             kubeconfig,
             nsx_resync: options.nsx_resync,
-            instance: options.instance.clone(),
+            launch,
         };
         let mut lab = Self {
             operator: None,
@@ -134,6 +152,7 @@ impl Lab {
             images,
             cluster,
             operator_settings,
+            helm,
             tools: tools.clone(),
             component,
             network,

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod cluster;
 pub mod control;
 pub mod error;
+pub mod helm;
 pub mod images;
 pub mod iso;
 pub mod kinds;

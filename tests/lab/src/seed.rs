@@ -1,66 +1,46 @@
-//! What a cluster has before the operator starts: the CRDs, its namespace, credentials and trust of the site, and the
-//! objects of the chart that are not the operator's Deployment.
+//! What a cluster has before the operator starts: its namespace, credentials and trust of the site, and the charts.
 
 use crate::cluster::Cluster;
 use crate::error::{Context, Error, Result};
-use crate::operator::NAMESPACE;
+use crate::helm::{Chart, Helm};
+use crate::operator::{Launch, NAMESPACE};
 use crate::overlay::example;
-use crate::run_dir::{RunDir, workspace};
+use crate::run_dir::RunDir;
 use crate::simulators::Simulator;
-use crate::tools::{Tool, Toolbox};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DynamicObject, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::{await_condition, conditions};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::process::Command;
 
 /// How long the API server may take to serve what was created.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between two dry runs against an admission policy that is about to take effect.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Kinds of the chart that mean something without a kubelet.
-const CHART_KINDS: [&str; 9] = [
-    "ServiceAccount",
-    "Role",
-    "RoleBinding",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "MutatingAdmissionPolicy",
-    "MutatingAdmissionPolicyBinding",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-];
-
-/// Names of the CRDs in `crds/`, after they serve.
+/// Installs the chart of the CRDs; returns their names after they serve.
 ///
 /// # Errors
-/// A file is no CRD, or the API server refuses it.
-pub async fn crds(client: &kube::Client) -> Result<Vec<String>> {
+/// helm or the API server refuses it.
+pub async fn crds(client: &kube::Client, helm: &Helm) -> Result<Vec<String>> {
+    helm.install(Chart::Crds, &[]).await?;
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut names = Vec::new();
-    for path in yaml_files(&workspace().join("crds"))? {
-        let text = fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
-        for crd in documents::<CustomResourceDefinition>(&text, &path.display().to_string())? {
-            let created = api.create(&PostParams::default(), &crd).await;
-            names.extend(
-                created
-                    .context(|| format!("create {}", path.display()))?
-                    .metadata
-                    .name,
-            );
-        }
-    }
+    let listed = api.list(&ListParams::default()).await;
+    let listed = listed.context(|| "list the CRDs".to_owned())?;
+    let names: Vec<String> = listed
+        .items
+        .into_iter()
+        .filter_map(|crd| crd.metadata.name)
+        .collect();
     if names.is_empty() {
-        return Err(Error::Other("crds/ holds no CRD".to_owned()));
+        return Err(Error::Other("the chart installed no CRD".to_owned()));
     }
     for name in &names {
         let served = await_condition(api.clone(), name, conditions::is_crd_established());
@@ -118,81 +98,15 @@ pub async fn site(
     Ok(())
 }
 
-/// The chart's objects; with or without its admission policies. Returns the name of its service account.
+/// Installs the operator's chart. No kubelet will run its Deployment: returned is what one would run.
 ///
 /// # Errors
-/// helm cannot render the chart, or the API server refuses an object.
-pub async fn chart(
-    run: &RunDir,
-    tools: &Toolbox,
-    cluster: &Cluster,
-    policies: bool,
-) -> Result<Option<String>> {
-    let rendered = Command::new(tools.path(Tool::Helm))
-        .args(["template", "vic-operator"])
-        .arg(workspace().join("charts/vic-operator"))
-        .args([
-            "--namespace",
-            NAMESPACE,
-            "--api-versions",
-            "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
-        ])
-        .args(["--kube-version", &Tool::KubeApiserver.pinned()?.to_string()])
-        .env("HELM_CACHE_HOME", run.join("helm"))
-        .env("HELM_CONFIG_HOME", run.join("helm"))
-        .env("HELM_DATA_HOME", run.join("helm"))
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .context(|| "run helm".to_owned())?;
-    if !rendered.status.success() {
-        let said = String::from_utf8_lossy(&rendered.stderr).into_owned();
-        return Err(Error::Program {
-            what: "helm could not render charts/vic-operator".to_owned(),
-            tail: said,
-        });
-    }
-    let objects = documents::<Value>(&String::from_utf8_lossy(&rendered.stdout), "charts/vic-operator")?;
-    let kind = |object: &Value| {
-        object
-            .get("kind")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let wanted: Vec<&Value> = objects
-        .iter()
-        .filter(|object| CHART_KINDS.contains(&kind(object).as_str()))
-        .filter(|object| policies || !kind(object).contains("AdmissionPolicy"))
-        .collect();
-    if wanted.is_empty() {
-        return Ok(None);
-    }
-    let list = json!({ "apiVersion": "v1", "kind": "List", "items": wanted });
-    let file = run.write("chart.json", list.to_string())?;
-    let mut kubectl = Command::new(tools.path(Tool::Kubectl));
-    kubectl
-        .args(["apply", "--server-side", "-f"])
-        .arg(file)
-        .arg("--kubeconfig")
-        .arg(cluster.kubeconfig());
-    let applied = kubectl
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .context(|| "run kubectl".to_owned())?;
-    if !applied.status.success() {
-        let said = String::from_utf8_lossy(&applied.stderr).into_owned();
-        return Err(Error::Program {
-            what: "the chart's objects were refused".to_owned(),
-            tail: said,
-        });
-    }
-    let account = wanted.into_iter().find(|object| kind(object) == "ServiceAccount");
-    Ok(account
-        .and_then(|account| account.pointer("/metadata/name"))
-        .and_then(Value::as_str)
-        .map(str::to_owned))
+/// helm or the API server refuses it.
+pub async fn chart(client: &kube::Client, helm: &Helm, values: &[String]) -> Result<Launch> {
+    helm.install(Chart::Operator, values).await?;
+    let api: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let deployment = api.get(Chart::Operator.name()).await;
+    Launch::of(&deployment.context(|| "read the operator's Deployment".to_owned())?)
 }
 
 /// A kubeconfig with exactly the rights of the chart's service account.
@@ -279,16 +193,6 @@ fn finalizer_probe() -> Result<DynamicObject> {
         );
     }
     serde_json::from_value(rule).context(|| "an EdgeNatRule".to_owned())
-}
-
-fn yaml_files(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).context(|| format!("read {}", folder.display()))?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|ext| ext == "yaml"))
-        .collect();
-    files.sort();
-    Ok(files)
 }
 
 /// The documents of a YAML stream, empty ones left out.

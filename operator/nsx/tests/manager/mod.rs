@@ -87,6 +87,7 @@ impl Manager {
             // Looks come when a test asks for them, unless it sets another period.
             resync: Duration::from_hours(1),
             may_write: Arc::new(|| true),
+            observer: Arc::new(()),
         }
     }
 

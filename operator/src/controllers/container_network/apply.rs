@@ -5,8 +5,15 @@ use topology::Plan;
 use super::plan::Action;
 use crate::controllers::common::{Ground, engine_change, submit_as};
 use crate::failure::{ApplyError, Failure};
+use crate::metrics::Repairs;
 
-pub(super) async fn apply(ground: &Ground, uid: &str, plan: Plan<Action>) -> Result<(), Failure> {
+pub(super) async fn apply(
+    ground: &Ground,
+    uid: &str,
+    plan: Plan<Action>,
+    repairs: &Repairs,
+) -> Result<(), Failure> {
+    let steps = repairs.steps(&plan);
     let engine = &ground.connected.vsphere;
     let mut changes = Vec::new();
     for step in plan.steps {
@@ -33,5 +40,7 @@ pub(super) async fn apply(ground: &Ground, uid: &str, plan: Plan<Action>) -> Res
             Action::Nsx(change) => changes.push(engine_change(change)),
         }
     }
-    submit_as(&ground.connected, uid, changes).await
+    submit_as(&ground.connected, uid, changes).await?;
+    steps.done();
+    Ok(())
 }

@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::controllers::common::take_use;
 use crate::failure::Failure;
 use crate::kind::Kind;
-use crate::runner::{Declared, key_of};
+use crate::runner::{Declared, key_of, repairs_of};
 use crate::wake::Topic;
 
 impl Declared for ContainerNetwork {
@@ -89,6 +89,7 @@ async fn realize(
     if observing && !plan.is_empty() {
         return Ok(status::drifted());
     }
-    apply::apply(&references.ground, uid, plan).await?;
+    let repairs = repairs_of(network, ctx, &key_of(network));
+    apply::apply(&references.ground, uid, plan, &repairs).await?;
     status::effect(ctx, &references.ground, wanted, details)
 }

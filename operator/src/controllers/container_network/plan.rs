@@ -9,6 +9,7 @@ use vsphere::{Inventory, Moref, PortGroup, PortGroupSpec, Vlan};
 use super::dereference::References;
 use super::validate::{Backing, Wanted};
 use crate::failure::PlanError;
+use crate::metrics::Subject;
 
 /// Ports of a port group at its birth; vSphere grows them by itself.
 const PORTS: i32 = 128;
@@ -25,6 +26,15 @@ pub(super) enum Action {
         spec: PortGroupSpec,
     },
     Nsx(Change),
+}
+
+impl Subject for Action {
+    fn subject(&self) -> &str {
+        match self {
+            Self::AddPortGroup { .. } | Self::ReconfigurePortGroup { .. } => "DistributedVirtualPortgroup",
+            Self::Nsx(change) => change.subject(),
+        }
+    }
 }
 
 /// `unused`: shared objects that go with this change.

@@ -4,8 +4,15 @@ use topology::{Change, Plan};
 
 use crate::controllers::common::{Ground, engine_change, submit_as};
 use crate::failure::Failure;
+use crate::metrics::Repairs;
 
-pub(super) async fn apply(ground: &Ground, uid: &str, plan: Plan<Change>) -> Result<(), Failure> {
+pub(super) async fn apply(
+    ground: &Ground,
+    uid: &str,
+    plan: Plan<Change>,
+    repairs: &Repairs,
+) -> Result<(), Failure> {
+    let steps = repairs.steps(&plan);
     for step in &plan.steps {
         tracing::info!(what = step.what, reason = step.reason, verb = %step.verb, "gateway");
     }
@@ -14,5 +21,7 @@ pub(super) async fn apply(ground: &Ground, uid: &str, plan: Plan<Change>) -> Res
         .into_iter()
         .map(|step| engine_change(step.action))
         .collect();
-    submit_as(&ground.connected, uid, changes).await
+    submit_as(&ground.connected, uid, changes).await?;
+    steps.done();
+    Ok(())
 }

@@ -16,7 +16,7 @@ use crate::conditions::Summary;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::kind::Kind;
-use crate::runner::{Declared, key_of};
+use crate::runner::{Declared, key_of, repairs_of};
 use crate::wake::Topic;
 
 impl Declared for EdgeGateway {
@@ -77,6 +77,7 @@ async fn realize(
     if observing && !plan.is_empty() {
         return Ok(status::drifted());
     }
-    apply::apply(&references.ground, &wanted.owner.uid, plan).await?;
+    let repairs = repairs_of(gateway, ctx, &key_of(gateway));
+    apply::apply(&references.ground, &wanted.owner.uid, plan, &repairs).await?;
     status::effect(ctx, references, wanted)
 }

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::controllers::common::take_use;
 use crate::failure::Failure;
 use crate::kind::Kind;
-use crate::runner::{Declared, key_of};
+use crate::runner::{Declared, key_of, repairs_of};
 
 impl Declared for EdgeNatRule {
     type Status = EdgeNatRuleStatus;
@@ -57,7 +57,8 @@ impl Declared for EdgeNatRule {
         let uid = &wanted.owner.uid;
         let unused = take_use(&references.ground.connected, uid, &wanted.spec.shared_uses())?;
         let plan = plan::plan(&references, &wanted, unused)?;
-        apply::apply(&references.ground, uid, plan).await?;
+        let repairs = repairs_of(&*self, &ctx, &key);
+        apply::apply(&references.ground, uid, plan, &repairs).await?;
         status::effect(&ctx, &key, &references, &wanted)
     }
 

@@ -26,10 +26,11 @@ pub(super) async fn connect(
 ) -> Result<Arc<Connected>, Failure> {
     let lease = lease(site, ctx, key).await?;
     let vcenter_seen = wanted.vcenter.seen.clone();
-    let vsphere = vcenter(wanted.vcenter, wanted.datacenter, lease.right()).await?;
+    let observer = ctx.metrics.vcenter(&key.name);
+    let vsphere = vcenter(wanted.vcenter, wanted.datacenter, lease.right(), observer).await?;
     let nsx = match wanted.nsx {
         None => None,
-        Some(server) => match manager(server, ctx, lease.right()).await {
+        Some(server) => match manager(server, ctx, key, lease.right()).await {
             Ok(engine) => Some(engine),
             Err(failure) => {
                 vsphere.shutdown().await;
@@ -66,6 +67,7 @@ async fn vcenter(
     server: Server,
     datacenter: String,
     may_write: vsphere::MayWrite,
+    observer: Arc<dyn vsphere::Observer>,
 ) -> Result<vsphere::Engine, Failure> {
     let engine = vsphere::Engine::connect(vsphere::Config {
         url: server.urls.into_iter().next().unwrap_or_default(),
@@ -76,6 +78,7 @@ async fn vcenter(
         user_agent: user_agent(),
         mark_field: MARK_FIELD.to_owned(),
         may_write,
+        observer,
     })
     .await
     .map_err(ApplyError::VSphere)?;
@@ -92,7 +95,12 @@ async fn vcenter(
     Ok(engine)
 }
 
-async fn manager(server: Server, ctx: &Context, may_write: nsx::MayWrite) -> Result<nsx::Engine, Failure> {
+async fn manager(
+    server: Server,
+    ctx: &Context,
+    key: &ObjectKey,
+    may_write: nsx::MayWrite,
+) -> Result<nsx::Engine, Failure> {
     let engine = nsx::Engine::connect(nsx::Config {
         urls: server.urls,
         username: server.credentials.username,
@@ -105,6 +113,7 @@ async fn manager(server: Server, ctx: &Context, may_write: nsx::MayWrite) -> Res
         },
         resync: ctx.settings.nsx_resync,
         may_write,
+        observer: ctx.metrics.nsx(&key.name),
     })
     .await
     .map_err(ApplyError::Nsx)?;

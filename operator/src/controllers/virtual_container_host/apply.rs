@@ -14,6 +14,7 @@ use crate::controllers::common::Ground;
 use crate::endpoint::config::config;
 use crate::endpoint::{BootImages, VmPlace, hardware};
 use crate::failure::{ApplyError, Failure};
+use crate::metrics::Repairs;
 use crate::wake::Topic;
 
 pub(super) async fn apply(
@@ -23,6 +24,7 @@ pub(super) async fn apply(
     state: &State,
     bundle: &Bundle,
     plan: Plan<Action>,
+    repairs: &Repairs,
 ) -> Result<(), Failure> {
     let mut work = Work {
         ctx,
@@ -36,8 +38,10 @@ pub(super) async fn apply(
         boot: state.vm.as_ref().and_then(|vm| recall(wanted, vm)),
     };
     for step in plan.steps {
+        let told = repairs.step(&step);
         tracing::info!(vch = %wanted.key(), what = step.what, reason = step.reason, verb = ?step.verb, "vch");
         work.execute(&step.action).await?;
+        told.done();
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ use crate::conditions::Summary;
 use crate::context::Context;
 use crate::failure::{ApplyError, Failure};
 use crate::kind::{Kind, ObjectKey};
-use crate::runner::{Declared, key_of};
+use crate::runner::{Declared, key_of, repairs_of};
 
 /// Longest name of a VCH, as VIC has it.
 const NAME_LIMIT: usize = 31;
@@ -106,7 +106,8 @@ impl Reconciling<'_> {
         }
         if let Some(bundle) = &bundle {
             status::pin_names(references, details);
-            apply::apply(ctx, ground, wanted, &state, bundle, plan).await?;
+            let repairs = repairs_of(self.vch, ctx, self.key);
+            apply::apply(ctx, ground, wanted, &state, bundle, plan, &repairs).await?;
         }
         let state = find::state(ctx, self.key, references, wanted);
         let up = status::up(wanted, &state, bundle.as_ref(), details)?;

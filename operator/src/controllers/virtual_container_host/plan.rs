@@ -15,6 +15,7 @@ use crate::endpoint::{BootImages, OWNER_KEY, SECRETS_KEY, ServerKeys, VmPlace, h
 use crate::failure::{ApplyError, Failure, PlanError, ValidateError};
 use crate::images;
 use crate::kind::{Kind, ObjectKey};
+use crate::metrics::Subject;
 use crate::wake::Topic;
 
 /// How many differing keys a plan names.
@@ -42,6 +43,19 @@ pub(super) enum Action {
     PowerOff,
     ConfigureVm,
     PowerOn,
+}
+
+impl Subject for Action {
+    fn subject(&self) -> &str {
+        match self {
+            Self::BringImages | Self::MakeDirectory(_) => "Datastore",
+            Self::CreatePool | Self::MarkPool | Self::UpdatePool { .. } => "ResourcePool",
+            Self::CreateFolder | Self::MarkFolder | Self::RenameFolder => "Folder",
+            Self::CreateVm | Self::RenameVm | Self::PowerOff | Self::ConfigureVm | Self::PowerOn => {
+                "VirtualMachine"
+            }
+        }
+    }
 }
 
 /// Refuses what cannot be, before anything is written.

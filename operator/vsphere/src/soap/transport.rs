@@ -1,6 +1,6 @@
 //! Requests and answers over HTTPS.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use super::fault::{Detail, Origin};
 use super::refusal;
 use crate::config::Config;
 use crate::error::Error;
+use crate::observer::{Observer, Watched};
 use crate::xml::Node;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +56,7 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     sdk: Url,
     version: OnceLock<String>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Transport {
@@ -84,6 +86,7 @@ impl Transport {
             http,
             sdk,
             version: OnceLock::new(),
+            observer: config.observer.clone(),
         })
     }
 
@@ -103,7 +106,9 @@ impl Transport {
         );
         let started = Instant::now();
         async {
+            let watched = Watched::begin(&*self.observer, call.method);
             let result = self.exchange(call, cookie, patience).await;
+            watched.end(&result);
             let outcome = result
                 .as_ref()
                 .map_or_else(ToString::to_string, |_| "ok".to_owned());
@@ -162,7 +167,8 @@ impl Transport {
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, size)
             .body(reqwest::Body::wrap_stream(body));
-        async {
+        let watched = Watched::begin(&*self.observer, METHOD);
+        let sent = async {
             let response = request
                 .send()
                 .await
@@ -181,9 +187,10 @@ impl Transport {
                     method: METHOD.to_owned(),
                 }),
             }
-        }
-        .instrument(span)
-        .await
+        };
+        let result = sent.instrument(span).await;
+        watched.end(&result);
+        result
     }
 }
 

@@ -85,6 +85,7 @@ impl Scripted {
             user_agent: "test".to_owned(),
             mark_field: "mark".to_owned(),
             may_write: Arc::new(|| true),
+            observer: Arc::new(()),
         }
     }
 

@@ -124,6 +124,7 @@ impl Lab {
             user_agent: "vic-operator-test".to_owned(),
             mark_field: "vic-operator".to_owned(),
             may_write: Arc::new(|| true),
+            observer: Arc::new(()),
         }
     }
 
