@@ -199,7 +199,12 @@ async fn tools() -> Result<ExitCode> {
         );
     }
     let clients = Clients::provide(&Progress::shown()).await?;
-    println!("{:24} {:10} {}", "outside clients", "", clients.python().display());
+    println!(
+        "{:24} {:10} {}",
+        "outside clients",
+        "",
+        clients.python().display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

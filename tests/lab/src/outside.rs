@@ -72,7 +72,10 @@ impl Clients {
         let pins = fs::read(&requirements).context(|| format!("read {}", requirements.display()))?;
         let version = Command::new("python3").arg("--version").output();
         let version = version.context(|| NEEDED.to_owned())?.stdout;
-        let digest = Sha256::new().chain_update(&pins).chain_update(&version).finalize();
+        let digest = Sha256::new()
+            .chain_update(&pins)
+            .chain_update(&version)
+            .finalize();
         let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let venv = cache.join(format!("python-{name}"));
         if !is_complete(&venv) {

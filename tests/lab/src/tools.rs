@@ -291,9 +291,7 @@ pub(crate) async fn run_visibly(
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .context(|| needed.to_owned())?;
+    let mut child = command.spawn().context(|| needed.to_owned())?;
     let mut lines_told: u32 = 0;
     let mut told = Instant::now();
     if let Some(stderr) = child.stderr.take() {

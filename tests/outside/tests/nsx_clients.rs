@@ -32,7 +32,15 @@ async fn the_typed_client_does_all_there_is_to_do_with_each_object_in_use() -> R
         let path = row["path"].as_str().unwrap();
         assert_eq!(
             verbs(&report, path),
-            BTreeSet::from(["create", "read", "list", "search", "update", "delete", "read-tree"]),
+            BTreeSet::from([
+                "create",
+                "read",
+                "list",
+                "search",
+                "update",
+                "delete",
+                "read-tree"
+            ]),
             "{path}"
         );
     }

@@ -137,7 +137,10 @@ fn differences(list: &str, fields: &[&str], object: &Value, seen: &Value) -> Vec
                 .all(|field| device.get(field).is_none_or(|value| &other[*field] == value))
         });
         if !same {
-            found.push(format!("{list} {name}: no device {device} in {}", seen["devices"]));
+            found.push(format!(
+                "{list} {name}: no device {device} in {}",
+                seen["devices"]
+            ));
         }
     }
     found

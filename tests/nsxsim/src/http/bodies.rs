@@ -33,10 +33,7 @@ impl Bodies {
     /// # Errors
     /// It cannot be written.
     pub fn note(&mut self, request: &Request) -> io::Result<()> {
-        if request.method == Method::GET
-            || request.body.is_empty()
-            || !request.raw_path.starts_with(POLICY)
-        {
+        if request.method == Method::GET || request.body.is_empty() || !request.raw_path.starts_with(POLICY) {
             return Ok(());
         }
         let text = || Value::from(String::from_utf8_lossy(&request.body));

@@ -312,8 +312,11 @@ fn a_deletion_takes_what_hangs_below_with_it_whether_it_is_named_or_not() {
 #[test]
 fn what_others_refer_to_below_a_deleted_parent_keeps_all() {
     let mut world = world();
-    let before = json!([child("Tier1", &json!({"id": "new",
-        "children": [child("LocaleServices", &json!({"id": "default"}))]}))]);
+    let before = json!([child(
+        "Tier1",
+        &json!({"id": "new",
+        "children": [child("LocaleServices", &json!({"id": "default"}))]})
+    )]);
     tree(&mut world, &before).unwrap();
     let scoped = child(
         "GatewayPolicy",
