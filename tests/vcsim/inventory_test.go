@@ -93,6 +93,19 @@ func TestPoolConfigurationMergesAndNormalises(t *testing.T) {
 	wantSoap[types.InvalidArgument](t, err)
 }
 
+func TestANewPoolSaysThatItIsWell(t *testing.T) {
+	l := newLab(t)
+	made, err := l.pool().Create(l.ctx, "well", types.DefaultResourceConfigSpec())
+	must(t, err)
+	var pool mo.ResourcePool
+	must(t, made.Properties(l.ctx, made.Reference(), []string{"runtime", "summary"}, &pool))
+	for _, status := range []types.ManagedEntityStatus{pool.Runtime.OverallStatus, pool.Summary.GetResourcePoolSummary().Runtime.OverallStatus} {
+		if status != types.ManagedEntityStatusGreen {
+			t.Errorf("the pool's state is %q, which no typed client can read", status)
+		}
+	}
+}
+
 func TestMachinesOfADestroyedPoolMoveToItsParent(t *testing.T) {
 	l := newLab(t)
 	p, err := l.pool().Create(l.ctx, "p", types.DefaultResourceConfigSpec())

@@ -94,7 +94,8 @@ func (o *overrides) newPool(ctx *simulator.Context, parent *simulator.ResourcePo
 		ref = child.Self
 		config.Entity = &child.Self
 		child.Name, child.Owner, child.Config = name, parent.Owner, config
-		child.Summary = &types.ResourcePoolSummary{Name: name, Config: config}
+		child.Runtime.OverallStatus = types.ManagedEntityStatusGreen
+		child.Summary = &types.ResourcePoolSummary{Name: name, Config: config, Runtime: child.Runtime}
 		child.Vm, child.ResourcePool.ResourcePool = nil, nil
 		child.AvailableField = simulator.GetCustomFieldsAvailable(ctx, &ref)
 		// The parent's list comes first: container views look a new object up in it.

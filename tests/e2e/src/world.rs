@@ -10,6 +10,7 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use lab::kinds::{Key, condition, is_ready, told};
 use lab::operator::NAMESPACE;
+use lab::outside::{Clients, OPERATOR};
 use lab::watch::{Listener, Objects, Watch};
 use lab::{Lab, Options};
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ pub struct World {
     watch: Watch,
     known: Mutex<BTreeMap<Key, Known>>,
     story: Arc<Mutex<Vec<String>>>,
+    outside: Option<Clients>,
 }
 
 /// What the API server answered to the last write of an object: a watch may still show what was before.
@@ -46,6 +48,7 @@ impl World {
     /// # Errors
     /// The laboratory does not start.
     pub async fn start(options: Options) -> Outcome<Self> {
+        let outside = Clients::provide_if_possible(&options.progress).await?;
         let lab = Lab::start(options).await?;
         let client = lab.client().await?;
         let story = Arc::new(Mutex::new(Vec::new()));
@@ -62,6 +65,7 @@ impl World {
             watch,
             known: Mutex::default(),
             story,
+            outside,
         })
     }
 
@@ -430,6 +434,28 @@ impl World {
                 })?,
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// At its end, everything that the operator sent to NSX is held against the types of NSX's makers: a body that they would
+/// not know fails the test, whatever its scenes saw.
+impl Drop for World {
+    fn drop(&mut self) {
+        // What it still has under way belongs to the record.
+        self.lab.stop_operator();
+        let Some(outside) = &self.outside else { return };
+        let checked = outside.check_bodies(&[self.lab.recorded_bodies()], OPERATOR);
+        let wrong = match checked {
+            Ok(report) => report.complaint(),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(wrong) = wrong {
+            eprintln!("NSX's makers would not know what the operator sent:\n{wrong}");
+            assert!(
+                std::thread::panicking(),
+                "the operator sent what NSX's makers would not know"
+            );
         }
     }
 }

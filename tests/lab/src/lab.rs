@@ -13,7 +13,7 @@ use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::seed;
-use crate::simulators::{Simulator, password};
+use crate::simulators::{BODIES, Simulator, password};
 use crate::tools::{Tool, Toolbox};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -260,6 +260,12 @@ impl Lab {
     #[must_use]
     pub fn audit(&self) -> Audit {
         Audit::new(self.cluster.audit())
+    }
+
+    /// The file with the bodies that NSX was sent so far, one JSON object a line.
+    #[must_use]
+    pub fn recorded_bodies(&self) -> PathBuf {
+        self.run.join(BODIES)
     }
 
     /// The path of a tool.

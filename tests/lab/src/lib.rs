@@ -16,6 +16,7 @@ pub mod kubegate;
 pub mod lab;
 pub mod net;
 pub mod operator;
+pub mod outside;
 pub mod overlay;
 pub mod pki;
 pub mod poc;

@@ -1,9 +1,12 @@
 //! `cargo lab`: the laboratory on the command line.
 
 use clap::{Parser, Subcommand};
+use lab::outside::{Clients, OPERATOR};
 use lab::poc::report::{Failure, Report};
 use lab::poc::{Run, drawing, printing};
 use lab::progress::Progress;
+use lab::run_dir::RunDir;
+use lab::simulators::BODIES;
 use lab::sweep::report::Head;
 use lab::sweep::scenario::Scenario;
 use lab::sweep::{crash, fault_sweep, kill};
@@ -83,8 +86,14 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Find or build the real programs.
+    /// Find or build the real programs, and install the outside clients.
     Tools,
+    /// Hold the bodies that the operator sent to NSX against the types of NSX's makers.
+    Outside {
+        /// Files with recorded bodies; without any, those of all runs that are kept.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What a crash sweep is about.
@@ -102,6 +111,7 @@ async fn main() -> ExitCode {
     let work = async {
         match arguments.command {
             Some(Command::Tools) => tools().await,
+            Some(Command::Outside { files }) => outside(files).await,
             Some(Command::Up { env }) => up(env.as_deref()).await,
             Some(Command::Kill { rounds, seed, json }) => {
                 let (file, progress) = (json, Progress::shown());
@@ -188,7 +198,38 @@ async fn tools() -> Result<ExitCode> {
             tools.path(tool).display()
         );
     }
+    let clients = Clients::provide(&Progress::shown()).await?;
+    println!(
+        "{:24} {:10} {}",
+        "outside clients",
+        "",
+        clients.python().display()
+    );
     Ok(ExitCode::SUCCESS)
+}
+
+async fn outside(mut files: Vec<PathBuf>) -> Result<ExitCode> {
+    if files.is_empty() {
+        files = RunDir::kept().into_iter().map(|run| run.join(BODIES)).collect();
+    }
+    let clients = Clients::provide(&Progress::shown()).await?;
+    let report = clients.check_bodies(&files, OPERATOR)?;
+    for (name, count) in &report.types {
+        println!("{count:8}  {name}");
+    }
+    println!(
+        "{} calls, {} bodies that differ, {} faults",
+        report.calls,
+        report.bodies,
+        report.faults.len()
+    );
+    Ok(match report.complaint() {
+        None => ExitCode::SUCCESS,
+        Some(complaint) => {
+            println!("{complaint}");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 async fn up(env: Option<&Path>) -> Result<ExitCode> {

@@ -49,7 +49,7 @@ impl RunDir {
     /// # Errors
     /// The directory cannot be made.
     pub fn create(name: &str) -> Result<Self> {
-        let parent = target().join("lab").join("runs");
+        let parent = runs();
         fs::create_dir_all(&parent).context(|| format!("make {}", parent.display()))?;
         prune(&parent);
         let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
@@ -76,6 +76,12 @@ impl RunDir {
             guardian,
             _lock: lock,
         })
+    }
+
+    /// The directories of runs that are under way or whose logs are kept, oldest first.
+    #[must_use]
+    pub fn kept() -> Vec<PathBuf> {
+        found(&runs())
     }
 
     /// The directory.
@@ -148,11 +154,22 @@ impl OwnGroup for Command {
     }
 }
 
-/// Removes the oldest runs whose lock nobody holds.
-fn prune(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+/// Where all runs are.
+fn runs() -> PathBuf {
+    target().join("lab").join("runs")
+}
+
+/// The runs in `parent`, oldest first.
+fn found(parent: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten();
     let mut runs: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     runs.sort();
+    runs
+}
+
+/// Removes the oldest runs whose lock nobody holds.
+fn prune(parent: &Path) {
+    let runs = found(parent);
     let excess = runs.len().saturating_sub(KEPT_RUNS);
     for run in runs.into_iter().take(excess) {
         let over = File::open(run.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok());

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How long a simulator may take to serve on a busy machine.
 const START: Duration = Duration::from_mins(1);
+/// The run's file with the bodies that nsxsim was sent.
+pub const BODIES: &str = "nsx-bodies.jsonl";
 
 /// A simulator that serves: its public side, its control port, and who may log in.
 #[derive(Debug)]
@@ -39,12 +41,14 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts nsxsim.
+    /// Starts nsxsim, which keeps what it is sent in the run's directory.
     ///
     /// # Errors
     /// It ended or was not ready in time; with the end of its log.
     pub async fn nsx(run: &RunDir, programs: &Programs) -> Result<Self> {
-        Self::start(run, "nsxsim", "nsx", "admin", Command::new(&programs.nsxsim)).await
+        let mut command = Command::new(&programs.nsxsim);
+        command.arg("--bodies").arg(run.join(BODIES));
+        Self::start(run, "nsxsim", "nsx", "admin", command).await
     }
 
     /// Starts vcsim, joined to `nsx`; the guests of its VCHs listen in the run's network.

@@ -180,7 +180,7 @@ impl Toolbox {
 }
 
 /// `$XDG_CACHE_HOME/vic-operator/tools/<Kubernetes version>`.
-fn cache_folder() -> Result<PathBuf> {
+pub(crate) fn cache_folder() -> Result<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .filter(|value| Path::new(value).is_absolute())
         .map(PathBuf::from)
@@ -237,6 +237,7 @@ async fn build(tool: Tool, cache: &Path, progress: &Progress) -> Result<PathBuf>
     run_visibly(
         command,
         tool.name(),
+        &format!("building {} needs Go 1.26 or later: run go", tool.name()),
         &cache.join(format!("{}.log", tool.name())),
         progress,
     )
@@ -271,8 +272,17 @@ pub(crate) async fn locked(path: &Path, progress: &Progress, what: &str) -> Resu
         .context(context)
 }
 
-/// Runs a Go build, its output in `log`, counting on the progress the packages it has compiled.
-async fn run_visibly(mut command: Command, name: &str, log: &Path, progress: &Progress) -> Result<()> {
+/// Runs a build, its messages in `log`, counting their lines on the progress; `needed` is told where its program is missing.
+///
+/// # Errors
+/// The program is missing, or failed; with the end of the log.
+pub(crate) async fn run_visibly(
+    mut command: Command,
+    name: &str,
+    needed: &str,
+    log: &Path,
+    progress: &Progress,
+) -> Result<()> {
     let mut file = tokio::fs::File::create(log)
         .await
         .context(|| format!("write {}", log.display()))?;
@@ -281,19 +291,17 @@ async fn run_visibly(mut command: Command, name: &str, log: &Path, progress: &Pr
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .context(|| format!("building {name} needs Go 1.26 or later: run go"))?;
-    let mut packages: u32 = 0;
+    let mut child = command.spawn().context(|| needed.to_owned())?;
+    let mut lines_told: u32 = 0;
     let mut told = Instant::now();
     if let Some(stderr) = child.stderr.take() {
         let mut lines = BufReader::new(stderr).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             let _ = file.write_all(format!("{line}\n").as_bytes()).await;
-            packages += 1;
+            lines_told += 1;
             if told.elapsed() >= NEWS {
                 told = Instant::now();
-                progress.long(&format!("  {name}: {packages} packages compiled"));
+                progress.long(&format!("  {name}: {lines_told} steps done"));
             }
         }
     }

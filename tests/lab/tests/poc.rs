@@ -1,13 +1,16 @@
 //! The reference topology's whole life, as a person would start it.
 #![cfg(test)]
 
+use lab::outside::{Clients, OPERATOR};
+use lab::progress::Progress;
+use lab::simulators::BODIES;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
 /// Applied, served, edited by hand six times, taken away: everything as expected and nothing left behind.
-#[test]
-fn the_reference_topology_lives_as_promised() {
+#[tokio::test]
+async fn the_reference_topology_lives_as_promised() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("out.json");
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
@@ -39,6 +42,16 @@ fn the_reference_topology_lives_as_promised() {
         .iter()
         .filter(|probe| probe["verdict"] == "delivered");
     assert!(delivered.count() >= 4);
+
+    let run = said.lines().find_map(|line| line.split_once("logs are in "));
+    let bodies = Path::new(run.expect(&said).1).join(BODIES);
+    if let Some(clients) = Clients::provide_if_possible(&Progress::quiet()).await.unwrap() {
+        let sent = clients.check_bodies(&[bodies], OPERATOR).unwrap();
+        assert_eq!(sent.complaint(), None, "NSX's makers know all that was sent");
+        for kind in ["Segment", "PolicyNatRule", "Rule", "ChildResourceReference"] {
+            assert!(sent.types.contains_key(kind), "{kind} in {:?}", sent.types);
+        }
+    }
 }
 
 #[test]

@@ -16,12 +16,14 @@ mod world;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::http::bodies::Bodies;
 use crate::http::shared::Shared;
 use crate::http::{control, serve};
 
@@ -37,6 +39,8 @@ pub struct Config {
     pub password: String,
     /// Certificate and key of the HTTPS side. HTTP/2 is not spoken.
     pub tls: rustls::ServerConfig,
+    /// Where the bodies of calls that may change something are kept, one JSON object a line; nowhere if `None`.
+    pub bodies: Option<PathBuf>,
 }
 
 /// A running simulator; it ends when this is dropped.
@@ -54,7 +58,9 @@ impl Simulator {
     /// # Errors
     /// When an address cannot be bound, or the embedded type facts are broken.
     pub async fn start(config: Config) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(config.username, config.password).map_err(io::Error::other)?);
+        let bodies = config.bodies.as_deref().map(Bodies::create).transpose()?;
+        let shared = Shared::new(config.username, config.password, bodies).map_err(io::Error::other)?;
+        let shared = Arc::new(shared);
         let listener = TcpListener::bind(config.listen).await?;
         let control_listener = TcpListener::bind(config.control).await?;
         let url = format!("https://{}", listener.local_addr()?);

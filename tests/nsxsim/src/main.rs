@@ -29,6 +29,9 @@ struct Arguments {
     /// Password of the account.
     #[arg(long, default_value = "VMware1!VMware1!")]
     password: String,
+    /// Keep the bodies of calls that may change something in this file, one JSON object a line.
+    #[arg(long)]
+    bodies: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -53,6 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         username: arguments.username,
         password: arguments.password,
         tls,
+        bodies: arguments.bodies,
     })
     .await?;
     println!(

@@ -3,7 +3,8 @@
 pub mod actions;
 pub mod answer;
 pub mod auth;
-pub mod calls;
+pub mod bodies;
+mod calls;
 pub mod control;
 pub mod fabric;
 pub mod faults;

@@ -29,6 +29,7 @@ pub enum Outcome {
 /// Answers one request and logs it.
 pub async fn answer(shared: &Arc<Shared>, request: Request) -> Outcome {
     let began = shared.now();
+    shared.keep_body(&request);
     let user = shared.auth().claimed(&request);
     let path = request.path.clone().unwrap_or_else(|| request.raw_path.clone());
     let template = shared.with_world(|world, _| template::template(world.schema, &path));

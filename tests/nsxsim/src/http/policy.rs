@@ -31,7 +31,8 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
 
 fn single(world: &mut World, request: &Request, path: &str, actor: &Actor) -> Result<Answer, NsxError> {
     match path {
-        "/search/query" if request.method == Method::GET => {
+        // Long-lived clients know it by its older name.
+        "/search/query" | "/search" if request.method == Method::GET => {
             return Ok(Answer::json(&search::search(world, &request.query)?));
         }
         "/system-config/nsx-partial-patch-config" => return partial_patch(world, request),

@@ -6,10 +6,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 
 use super::auth::Auth;
+use super::bodies::Bodies;
 use super::calls::Calls;
 use super::faults::Faults;
 use super::holds::Holds;
 use super::limits::Limits;
+use super::request::Request;
 use crate::world::World;
 
 /// The simulator's state.
@@ -19,6 +21,7 @@ pub struct Shared {
     auth: Mutex<Auth>,
     limits: Mutex<Limits>,
     calls: Mutex<Calls>,
+    bodies: Option<Mutex<Bodies>>,
     faults: Mutex<Faults>,
     /// Requests that a fault has stopped.
     pub holds: Holds,
@@ -36,11 +39,11 @@ struct Clock {
 }
 
 impl Shared {
-    /// A fresh manager with one account.
+    /// A fresh manager with one account, which keeps what it is sent in `bodies`.
     ///
     /// # Errors
     /// When the embedded facts are broken.
-    pub fn new(username: String, password: String) -> Result<Self, String> {
+    pub fn new(username: String, password: String, bodies: Option<Bodies>) -> Result<Self, String> {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_err(|e| e.to_string())?;
@@ -55,6 +58,7 @@ impl Shared {
             auth: Mutex::new(Auth::new(username, password)),
             limits: Mutex::default(),
             calls: Mutex::default(),
+            bodies: bodies.map(Mutex::new),
             faults: Mutex::default(),
             holds: Holds::default(),
             clock,
@@ -108,6 +112,14 @@ impl Shared {
     /// The call log.
     pub fn calls(&self) -> MutexGuard<'_, Calls> {
         lock(&self.calls)
+    }
+
+    /// Keeps a request's body, where bodies are kept.
+    pub fn keep_body(&self, request: &Request) {
+        let kept = self.bodies.as_ref().map(|bodies| lock(bodies).note(request));
+        if let Some(Err(e)) = kept {
+            tracing::error!("a body is lost: {e}");
+        }
     }
 
     /// Scripted faults.

@@ -114,6 +114,8 @@ impl World {
         let path = place(parent_kind, parent, kind, object.get("id"))?;
         let flag = |map: &Map<String, Value>| map.get("marked_for_delete") == Some(&Value::Bool(true));
         if flag(wrapper) || flag(object) {
+            // What hangs below goes too, named or not; what is named has to be well formed nevertheless.
+            self.walk(kind, &path, object.get("children"), mode, &mut Vec::new())?;
             let named = without(object, "children");
             if self.schema.concrete(kind, &named).is_some() {
                 self.schema.read(kind, &named, Strictness::Part)?;

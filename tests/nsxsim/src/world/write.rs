@@ -324,7 +324,8 @@ impl World {
     ) -> Result<(), NsxError> {
         let Some(object) = self.store.live(path).cloned() else {
             let lenient = terms.hierarchical && !self.tuning.hierarchy_delete_of_missing_fails;
-            return if lenient {
+            let went_with_parent = self.store.changed().iter().any(|changed| changed == path);
+            return if lenient || went_with_parent {
                 Ok(())
             } else {
                 Err(NsxError::not_found(path))
@@ -341,8 +342,25 @@ impl World {
             let message = format!("The object {path} is modified by somebody else.");
             return Err(NsxError::new(412, self.tuning.stale_revision_code, message));
         }
+        if terms.hierarchical {
+            self.mark_descendants(path, actor);
+        }
         self.mark_deleted(path, actor);
         Ok(())
+    }
+
+    /// In a hierarchical call a deletion takes all that hangs below with it, says the text of `marked_for_delete`.
+    /// Ports stay: they are vSphere's, and keep their segment.
+    fn mark_descendants(&mut self, path: &str, actor: &Actor) {
+        let below: Vec<String> = self
+            .store
+            .descendants(path)
+            .filter(|o| o.kind != "SegmentPort")
+            .map(|o| o.path.clone())
+            .collect();
+        for path in below {
+            self.mark_deleted(&path, actor);
+        }
     }
 
     /// Marks an object and all that goes with it.

@@ -55,6 +55,7 @@ impl Lab {
             username: "admin".into(),
             password: "secret".into(),
             tls,
+            bodies: None,
         })
         .await
         .unwrap();

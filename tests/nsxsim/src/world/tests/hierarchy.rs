@@ -287,3 +287,56 @@ fn deleting_what_is_not_there_is_a_knob() {
     world.tuning.hierarchy_delete_of_missing_fails = false;
     tree(&mut world, &json!([gone("Service", "none")])).unwrap();
 }
+
+#[test]
+fn a_deletion_takes_what_hangs_below_with_it_whether_it_is_named_or_not() {
+    let edge = "/infra/tier-1s/new";
+    for named in [false, true] {
+        let mut world = world();
+        let before = state(&world).into_keys().collect::<Vec<_>>();
+        let tier1 = json!({"id": "new", "children": [child("LocaleServices", &json!({"id": "default"})),
+            child("Segment", &json!({"id": "inner", "subnets": [{"gateway_address": "10.9.0.1/24"}]}))]});
+        tree(&mut world, &json!([child("Tier1", &tier1)])).unwrap();
+        let mut deletion = gone("Tier1", "new");
+        if named {
+            deletion["Tier1"]["children"] = json!([gone("Segment", "inner")]);
+        }
+        tree(&mut world, &json!([deletion])).unwrap();
+        assert!(world.read(&format!("{edge}/segments/inner")).is_err());
+        assert!(world.read(&format!("{edge}/locale-services/default")).is_err());
+        settle(&mut world);
+        assert_eq!(state(&world).into_keys().collect::<Vec<_>>(), before);
+    }
+}
+
+#[test]
+fn what_others_refer_to_below_a_deleted_parent_keeps_all() {
+    let mut world = world();
+    let before = json!([child(
+        "Tier1",
+        &json!({"id": "new",
+        "children": [child("LocaleServices", &json!({"id": "default"}))]})
+    )]);
+    tree(&mut world, &before).unwrap();
+    let scoped = child(
+        "GatewayPolicy",
+        &json!({"id": "p", "category": "LocalGatewayRules", "rules": [
+        {"resource_type": "Rule", "id": "r", "action": "ALLOW", "scope": ["/infra/tier-1s/new"]}]}),
+    );
+    tree(&mut world, &json!([below("Domain", "default", json!([scoped]))])).unwrap();
+    let error = tree(&mut world, &json!([gone("Tier1", "new")])).unwrap_err();
+    assert_eq!(error.body()["related_errors"][0]["error_code"], 500_030);
+    assert!(world.read("/infra/tier-1s/new/locale-services/default").is_ok());
+}
+
+#[test]
+fn what_is_named_below_a_deletion_is_well_formed() {
+    let mut deletion = gone("Tier1", "vic-edge");
+    deletion["Tier1"]["children"] = json!([gone("Rule", "r")]);
+    let error = tree(&mut world(), &json!([deletion])).unwrap_err();
+    assert!(
+        error.message().contains("not a valid child of Tier1"),
+        "{}",
+        error.message()
+    );
+}
