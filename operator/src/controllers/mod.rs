@@ -24,9 +24,11 @@ use crate::tracker::Tracker;
 use crate::wake::{Topic, Wake};
 
 mod common;
+mod consent;
 pub mod container_network;
 pub mod edge_gateway;
 pub mod edge_nat_rule;
+pub mod microsegmentation_policy;
 pub mod site;
 pub mod virtual_container_host;
 
@@ -52,6 +54,12 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         filled.cache(),
     );
     let (rules, rule_store) = controller_of(&client, queue(Kind::EdgeNatRule), &shutdown, filled.cache());
+    let (policies, policy_store) = controller_of(
+        &client,
+        queue(Kind::MicrosegmentationPolicy),
+        &shutdown,
+        filled.cache(),
+    );
     let (namespace_store, namespaces) = watch_namespaces(&client, wake.clone(), filled.cache());
     let stores = Stores {
         sites: site_store,
@@ -59,6 +67,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         networks: network_store,
         hosts: host_store,
         rules: rule_store,
+        policies: policy_store,
         namespaces: namespace_store,
         filled,
     };
@@ -90,6 +99,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         drive(networks, ctx.clone()),
         drive(hosts, ctx.clone()),
         drive(rules, ctx.clone()),
+        drive(policies, ctx.clone()),
     );
     for connected in ctx.sites.connections() {
         connected.disconnect().await;
