@@ -1,19 +1,39 @@
 //! What every kind shares: references, policies, gateways, conditions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::text::{ObjectName, OutsideName, Thumbprint};
+use crate::text::{ItemName, ObjectName, OutsideName, Thumbprint};
 
 /// Names another object: of the same namespace, or cluster-wide for a Site.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectRef {
     /// The object's name.
     pub name: ObjectName,
+}
+
+/// Names an object of this namespace, or of one that shares it with this namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct SharedRef {
+    /// The object's name.
+    pub name: ObjectName,
+    /// Its namespace; absent, this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<ItemName>,
+}
+
+impl fmt::Display for SharedRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}/{}", self.name),
+            None => write!(f, "{}", self.name),
+        }
+    }
 }
 
 /// Whether the operator changes anything.

@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{
-    DeletionPolicy, ManagementPolicy, ObjectRef, OutsideGateway, Resolved, conditions_schema, named_list,
+    DeletionPolicy, ManagementPolicy, ObjectRef, OutsideGateway, Resolved, SharedRef, conditions_schema,
+    named_list,
 };
 use crate::nat::{Logging, Protocol, Source};
 use crate::text::{InterfaceAddress, ItemName, NetworkName, OutsideName, Period};
@@ -180,7 +181,7 @@ pub struct GatewayDhcp {
 #[serde(rename_all = "camelCase")]
 pub struct Uplink {
     /// The network: a segment that no gateway serves.
-    pub network_ref: ObjectRef,
+    pub network_ref: SharedRef,
     /// The gateway's own addresses there, with their prefix, such as `203.0.113.2/24`.
     #[schemars(length(min = 1, max = 8))]
     pub addresses: Vec<InterfaceAddress>,

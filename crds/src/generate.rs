@@ -6,7 +6,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::json;
 
-use crate::{ContainerNetwork, EdgeGateway, EdgeNatRule, Site, VirtualContainerHost};
+use crate::{
+    ContainerNetwork, EdgeGateway, EdgeNatRule, MicrosegmentationPolicy, Site, VirtualContainerHost,
+};
 
 /// Every CRD of the group, in the order in which a user meets them.
 #[must_use]
@@ -17,6 +19,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         ContainerNetwork::crd(),
         VirtualContainerHost::crd(),
         EdgeNatRule::crd(),
+        MicrosegmentationPolicy::crd(),
     ]
     .into_iter()
     .map(with_birth_status)

@@ -11,6 +11,7 @@
 pub mod common;
 pub mod gateway;
 pub mod generate;
+pub mod microsegmentation;
 pub mod nat;
 pub mod network;
 pub mod site;
@@ -19,6 +20,7 @@ pub mod vch;
 
 pub use common::*;
 pub use gateway::*;
+pub use microsegmentation::*;
 pub use nat::*;
 pub use network::*;
 pub use site::*;

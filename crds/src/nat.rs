@@ -5,7 +5,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, conditions_schema};
+use crate::common::{
+    DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, SharedRef, conditions_schema,
+};
 use crate::text::{AddressOrCidr, Cidr};
 
 /// One NAT rule on an edge gateway, with its north-south firewall rule.
@@ -160,7 +162,7 @@ pub struct External {
 #[serde(rename_all = "camelCase")]
 pub struct Internal {
     /// The network the address lies on: the rule's gateway is this network's.
-    pub network_ref: ObjectRef,
+    pub network_ref: SharedRef,
     /// An address or a network on it; absent (`SNAT` and `NoSNAT`), the network's whole subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressOrCidr>,

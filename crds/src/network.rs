@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, conditions_schema};
+use crate::site::NamespaceMatch;
 use crate::text::{Address, AddressRange, InterfaceAddress, NetworkName, OutsideName, Period};
 
 /// A network that virtual container hosts and containers attach to.
@@ -66,6 +67,9 @@ pub struct ContainerNetworkSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1))]
     pub subnets: Vec<Subnet>,
+    /// Namespaces that may use the network: their VCHs, rules and policies name it with its namespace. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_with: Option<NamespaceMatch>,
     /// Whether the operator changes anything. Absent: `Enforce`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_policy: Option<ManagementPolicy>,

@@ -216,6 +216,22 @@ pub struct Grants {
     /// Whether a NAT rule may bypass the gateway firewall. Absent: `Denied`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall_bypass: Option<BypassGrant>,
+    /// Existing NSX groups that policies may name, by id or display name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub groups: Vec<OutsideName>,
+    /// Whose traffic policies may govern. Absent: `Own`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_subjects: Option<SubjectGrant>,
+}
+
+/// Whose traffic a namespace's policies may govern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SubjectGrant {
+    /// That of the namespace's own containers, and of its own networks as far as no other namespace uses them.
+    Own,
+    /// That of others too: networks that are shared, classic VMs, and the groups granted.
+    Others,
 }
 
 /// Whether a NAT rule may bypass the gateway firewall.

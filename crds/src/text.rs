@@ -164,6 +164,24 @@ text! {
     Memory { "maxLength": 16, "pattern": "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$" }
 }
 text! {
+    /// A container's name as Docker takes it.
+    ContainerName { "minLength": 1, "maxLength": 128, "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$" }
+}
+text! {
+    /// The scope of a tag in NSX.
+    TagScope {
+        "minLength": 1, "maxLength": 128,
+        "x-kubernetes-validations": [{"rule": "!self.contains('|')", "message": "must not contain |, which separates scope and tag in NSX"}]
+    }
+}
+text! {
+    /// The value of a tag in NSX.
+    TagValue {
+        "minLength": 1, "maxLength": 256,
+        "x-kubernetes-validations": [{"rule": "!self.contains('|')", "message": "must not contain |, which separates scope and tag in NSX"}]
+    }
+}
+text! {
     /// A folder on a datastore, relative to its root.
     FolderPath { "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$" }
 }

@@ -5,7 +5,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::common::{DeletionPolicy, ManagementPolicy, ObjectRef, Resolved, conditions_schema, named_list};
+use crate::common::{
+    DeletionPolicy, ManagementPolicy, ObjectRef, Resolved, SharedRef, conditions_schema, named_list,
+};
 use crate::text::{
     Address, AddressRange, Cidr, FolderPath, HostName, ItemName, Memory, OutsideName, Period, VchName,
     Version,
@@ -227,7 +229,7 @@ fn container_networks_schema(generator: &mut SchemaGenerator) -> Schema {
 #[serde(rename_all = "camelCase")]
 pub struct BridgeNetwork {
     /// The network; no other VCH may use it as its bridge.
-    pub network_ref: ObjectRef,
+    pub network_ref: SharedRef,
     /// Where Docker networks take their subnets from. Absent: `172.16.0.0/12`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<Cidr>,
@@ -242,7 +244,7 @@ pub struct BridgeNetwork {
 #[serde(rename_all = "camelCase")]
 pub struct RoleNetwork {
     /// The network.
-    pub network_ref: ObjectRef,
+    pub network_ref: SharedRef,
     /// A fixed address on it; absent, DHCP.
     #[serde(rename = "static", default, skip_serializing_if = "Option::is_none")]
     pub fixed: Option<StaticAddress>,
@@ -262,7 +264,7 @@ pub struct AttachedNetwork {
     /// Its name in Docker.
     pub name: ItemName,
     /// The network.
-    pub network_ref: ObjectRef,
+    pub network_ref: SharedRef,
     /// What the VCH lets through. Absent: `Published`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_level: Option<TrustLevel>,

@@ -10,7 +10,10 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use vic_crds::{ContainerNetwork, EdgeGateway, EdgeNatRule, GatewayRef, Site, VirtualContainerHost};
+use vic_crds::{
+    ContainerNetwork, EdgeGateway, EdgeNatRule, GatewayRef, MicrosegmentationPolicy, NetworkSelection,
+    SharedRef, Site, VirtualContainerHost,
+};
 
 use crate::facts::Facts;
 use crate::kind::{Kind, ObjectKey};
@@ -33,6 +36,8 @@ pub struct Stores {
     pub hosts: Store<VirtualContainerHost>,
     /// NAT rules.
     pub rules: Store<EdgeNatRule>,
+    /// Policies of the distributed firewall.
+    pub policies: Store<MicrosegmentationPolicy>,
     /// Namespaces, for the tenants' selectors.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Whether all of them hold what exists.
@@ -129,6 +134,11 @@ impl Context {
         users.extend(named(Kind::EdgeNatRule, &self.stores.rules, |rule| {
             *rule.spec.site_ref.name == *site
         }));
+        users.extend(named(
+            Kind::MicrosegmentationPolicy,
+            &self.stores.policies,
+            |policy| *policy.spec.site_ref.name == *site,
+        ));
         users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| {
             *host.spec.site_ref.name == *site
         }));
@@ -164,31 +174,56 @@ impl Context {
     pub fn users_of_network(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let mut users = Vec::new();
         users.extend(named(Kind::EdgeNatRule, &self.stores.rules, |rule| {
-            rule.metadata.namespace.as_deref() == Some(&*key.namespace)
-                && rule
-                    .spec
-                    .internal
-                    .as_ref()
-                    .is_some_and(|side| *side.network_ref.name == *key.name)
+            rule.spec
+                .internal
+                .as_ref()
+                .is_some_and(|side| names(&side.network_ref, rule, key))
         }));
+        users.extend(named(
+            Kind::MicrosegmentationPolicy,
+            &self.stores.policies,
+            |policy| networks_of(policy).any(|selection| names(&selection.network_ref, policy, key)),
+        ));
         users.extend(named(Kind::VirtualContainerHost, &self.stores.hosts, |host| {
-            host.metadata.namespace.as_deref() == Some(&*key.namespace)
-                && network_names(host).any(|name| name == key.name)
+            network_refs(host).any(|reference| names(reference, host, key))
         }));
         users.extend(named(Kind::EdgeGateway, &self.stores.gateways, |gateway| {
-            gateway.metadata.namespace.as_deref() == Some(&*key.namespace)
-                && gateway
-                    .spec
-                    .uplinks
-                    .iter()
-                    .any(|uplink| *uplink.network_ref.name == *key.name)
+            gateway
+                .spec
+                .uplinks
+                .iter()
+                .any(|uplink| names(&uplink.network_ref, gateway, key))
         }));
         users
     }
 }
 
-/// Names of the networks that a VCH refers to.
-pub fn network_names(host: &VirtualContainerHost) -> impl Iterator<Item = &str> {
+impl Context {
+    /// Whether other namespaces may use a network.
+    #[must_use]
+    pub fn is_shared(&self, network: &ObjectKey) -> bool {
+        let reference = ObjectRef::new(&network.name).within(&network.namespace);
+        self.stores
+            .networks
+            .get(&reference)
+            .is_some_and(|found| found.spec.shared_with.is_some())
+    }
+}
+
+/// The whole networks that a policy speaks of.
+fn networks_of(policy: &MicrosegmentationPolicy) -> impl Iterator<Item = &NetworkSelection> {
+    let spec = &policy.spec;
+    let ingress = spec.ingress.iter().flat_map(|rule| &rule.from);
+    let egress = spec.egress.iter().flat_map(|rule| &rule.to);
+    let peers = ingress.chain(egress).filter_map(|peer| peer.network.as_ref());
+    spec.subject
+        .iter()
+        .filter_map(|subject| subject.network.as_ref())
+        .chain(peers)
+}
+
+/// The networks that a VCH refers to.
+pub fn network_refs(host: &VirtualContainerHost) -> impl Iterator<Item = &SharedRef> {
     let networks = &host.spec.networks;
     let roles = [
         Some(&networks.public),
@@ -198,7 +233,12 @@ pub fn network_names(host: &VirtualContainerHost) -> impl Iterator<Item = &str> 
     std::iter::once(&networks.bridge.network_ref)
         .chain(roles.into_iter().flatten().map(|role| &role.network_ref))
         .chain(networks.containers.iter().map(|attached| &attached.network_ref))
-        .map(|reference| &*reference.name)
+}
+
+/// Whether a reference in `user` means the object of that key.
+fn names<K: kube::Resource>(reference: &SharedRef, user: &K, key: &ObjectKey) -> bool {
+    let own = user.meta().namespace.as_deref().unwrap_or_default();
+    *reference.name == *key.name && reference.namespace.as_deref().unwrap_or(own) == key.namespace
 }
 
 fn named<K>(kind: Kind, store: &Store<K>, wanted: impl Fn(&K) -> bool) -> Vec<ObjectKey>

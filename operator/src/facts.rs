@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::Ipv4Net;
+use topology::Members;
 
 use crate::kind::ObjectKey;
 
@@ -57,6 +58,7 @@ pub struct GatewayFacts {
 /// Facts by object.
 #[derive(Default)]
 pub struct Facts {
+    subjects: RwLock<HashMap<ObjectKey, Arc<Members>>>,
     networks: RwLock<HashMap<ObjectKey, Arc<NetworkFacts>>>,
     gateways: RwLock<HashMap<ObjectKey, Arc<GatewayFacts>>>,
 }
@@ -115,6 +117,33 @@ impl Facts {
         }
         networks.insert(key.clone(), Arc::new(facts));
         true
+    }
+
+    /// Whom a policy governs.
+    pub fn subject(&self, key: &ObjectKey) -> Option<Arc<Members>> {
+        self.subjects
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    /// Publishes whom a policy governs; tells whether that is news.
+    pub fn publish_subject(&self, key: &ObjectKey, members: &Members) -> bool {
+        let mut subjects = self.subjects.write().unwrap_or_else(PoisonError::into_inner);
+        if subjects.get(key).is_some_and(|known| **known == *members) {
+            return false;
+        }
+        subjects.insert(key.clone(), Arc::new(members.clone()));
+        true
+    }
+
+    /// A policy is gone.
+    pub fn forget_subject(&self, key: &ObjectKey) {
+        self.subjects
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 
     /// A network is gone; tells whether it was known.

@@ -15,16 +15,19 @@ pub enum Kind {
     VirtualContainerHost,
     /// `EdgeNatRule`.
     EdgeNatRule,
+    /// `MicrosegmentationPolicy`.
+    MicrosegmentationPolicy,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Site,
         Self::EdgeGateway,
         Self::ContainerNetwork,
         Self::VirtualContainerHost,
         Self::EdgeNatRule,
+        Self::MicrosegmentationPolicy,
     ];
 
     /// The kind as manifests write it.
@@ -36,6 +39,7 @@ impl Kind {
             Self::ContainerNetwork => "ContainerNetwork",
             Self::VirtualContainerHost => "VirtualContainerHost",
             Self::EdgeNatRule => "EdgeNatRule",
+            Self::MicrosegmentationPolicy => "MicrosegmentationPolicy",
         }
     }
 
@@ -48,6 +52,7 @@ impl Kind {
             Self::ContainerNetwork => "containernetworks",
             Self::VirtualContainerHost => "virtualcontainerhosts",
             Self::EdgeNatRule => "edgenatrules",
+            Self::MicrosegmentationPolicy => "microsegmentationpolicies",
         }
     }
 

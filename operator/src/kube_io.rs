@@ -48,6 +48,12 @@ impl Reachable for vic_crds::EdgeNatRule {
     }
 }
 
+impl Reachable for vic_crds::MicrosegmentationPolicy {
+    fn api(client: Client, namespace: &str) -> Api<Self> {
+        namespaced(client, namespace)
+    }
+}
+
 fn namespaced<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
     client: Client,
     namespace: &str,

@@ -22,7 +22,7 @@ enum Author {
 fn author(kind: Kind) -> Author {
     match kind {
         Kind::Site => Author::Platform,
-        Kind::EdgeGateway | Kind::ContainerNetwork => Author::NetworkAdmin,
+        Kind::EdgeGateway | Kind::ContainerNetwork | Kind::MicrosegmentationPolicy => Author::NetworkAdmin,
         Kind::VirtualContainerHost | Kind::EdgeNatRule => Author::NetworkUser,
     }
 }

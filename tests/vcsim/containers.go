@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -14,12 +16,13 @@ import (
 
 // containerRequest makes, moves or removes a container of a container host.
 type containerRequest struct {
-	Action  string `json:"action"`
-	VCH     string `json:"vch"`
-	Name    string `json:"name"`
-	Network string `json:"network,omitempty"` // alias of the host's configuration, or a port group
-	IP      string `json:"ip,omitempty"`      // the first free of the network's ranges if absent
-	Image   string `json:"image,omitempty"`
+	Action  string            `json:"action"`
+	VCH     string            `json:"vch"`
+	Name    string            `json:"name"`
+	Network string            `json:"network,omitempty"` // alias of the host's configuration, or a port group
+	IP      string            `json:"ip,omitempty"`      // the first free of the network's ranges if absent
+	Image   string            `json:"image,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
 }
 
 func (s *Simulator) postContainer(r *containerRequest) (any, error) {
@@ -62,7 +65,7 @@ func (s *Simulator) findContainer(host *simulator.VirtualMachine, name string) *
 	s.eachVM(s.newContext(), func(vm *simulator.VirtualMachine) {
 		keys := extraConfig(vm)
 		if pool != nil && vm.ResourcePool != nil && *vm.ResourcePool == *pool && keys[readOnly+"common/id"] != "" &&
-			(keys[readOnly+"common/name"] == name || vm.Self.Value == name) {
+			(keys["common/name"] == name || vm.Self.Value == name) {
 			found = vm
 		}
 	})
@@ -139,7 +142,7 @@ func (s *Simulator) containerSpec(keys map[string]string, host *simulator.Virtua
 		network = "bridge"
 	}
 	extra := map[string]string{
-		readOnly + "common/id": id, readOnly + "common/name": r.Name, readOnly + "repo": r.Image,
+		readOnly + "common/id": id, "common/name": r.Name, readOnly + "repo": r.Image,
 		readOnly + "networks": network, readOnly + "networks|" + network + "/network/Common/id": "DistributedVirtualPortgroup:" + pg.Self.Value,
 	}
 	for _, k := range []string{"Version", "BuildNumber", "GitCommit", "PluginVersion"} {
@@ -147,6 +150,12 @@ func (s *Simulator) containerSpec(keys map[string]string, host *simulator.Virtua
 	}
 	card := &types.VirtualVmxnet3{}
 	card.Key, card.Backing = -1, s.backing(pg)
+	if len(r.Labels) > 0 {
+		// The Docker personality keeps labels as an annotation, hidden from the guest.
+		blob, _ := json.Marshal(r.Labels)
+		extra["annotations"] = "docker.labels"
+		extra["annotations|docker.labels"] = base64.StdEncoding.EncodeToString(blob)
+	}
 	devices := object.VirtualDeviceList{card}
 	if iso := keys[readOnly+"container/bootstrap_image_path"]; iso != "" {
 		cd := &types.VirtualCdrom{}

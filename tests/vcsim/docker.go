@@ -116,7 +116,7 @@ func (n *guest) containers() []containerVM {
 			return
 		}
 		c := containerVM{
-			id: id, name: keys[readOnly+"common/name"], image: keys[readOnly+"repo"], network: keys[readOnly+"networks"],
+			id: id, name: keys["common/name"], image: keys[readOnly+"repo"], network: keys[readOnly+"networks"],
 			running: vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn, ip: vm.Guest.IpAddress,
 		}
 		if vm.Config.CreateDate != nil {

@@ -19,6 +19,7 @@
 //! The crate has no I/O; all it takes from the system is randomness for secrets.
 
 mod config;
+mod container;
 mod error;
 pub mod extraconfig;
 mod net;
@@ -26,6 +27,7 @@ mod net;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use config::*;
+pub use container::Container;
 pub use error::Error;
 use extraconfig::{Decoder, Encoder, Key, SECRET_KEY, Value as _};
 pub use extraconfig::{Secret, SecretKey};

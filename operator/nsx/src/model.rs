@@ -137,6 +137,7 @@ pub enum Referable {
     Tier1,
     TransportZone,
     EdgeCluster,
+    Group,
 }
 
 impl Referable {
@@ -148,6 +149,7 @@ impl Referable {
             Self::Tier1 => "/infra/tier-1s",
             Self::TransportZone => "/infra/sites/default/enforcement-points/default/transport-zones",
             Self::EdgeCluster => "/infra/sites/default/enforcement-points/default/edge-clusters",
+            Self::Group => "/infra/domains/default/groups",
         }
     }
 
@@ -157,6 +159,7 @@ impl Referable {
             Self::Tier1 => "Tier1",
             Self::TransportZone => "PolicyTransportZone",
             Self::EdgeCluster => "PolicyEdgeCluster",
+            Self::Group => "Group",
         }
     }
 }
@@ -168,6 +171,7 @@ impl fmt::Display for Referable {
             Self::Tier1 => "Tier-1 gateway",
             Self::TransportZone => "transport zone",
             Self::EdgeCluster => "edge cluster",
+            Self::Group => "group",
         })
     }
 }

@@ -25,9 +25,11 @@ use crate::tracker::Tracker;
 use crate::wake::{Topic, Wake};
 
 mod common;
+mod consent;
 pub mod container_network;
 pub mod edge_gateway;
 pub mod edge_nat_rule;
+pub mod microsegmentation_policy;
 pub mod site;
 pub mod virtual_container_host;
 
@@ -54,12 +56,14 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
     let (networks, network_store) = controller_of(&client, of(Kind::ContainerNetwork), &shutdown);
     let (hosts, host_store) = controller_of(&client, of(Kind::VirtualContainerHost), &shutdown);
     let (rules, rule_store) = controller_of(&client, of(Kind::EdgeNatRule), &shutdown);
+    let (policies, policy_store) = controller_of(&client, of(Kind::MicrosegmentationPolicy), &shutdown);
     let stores = Stores {
         sites: site_store,
         gateways: gateway_store,
         networks: network_store,
         hosts: host_store,
         rules: rule_store,
+        policies: policy_store,
         namespaces: namespace_store,
         filled,
     };
@@ -92,6 +96,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         drive(networks, ctx.clone()),
         drive(hosts, ctx.clone()),
         drive(rules, ctx.clone()),
+        drive(policies, ctx.clone()),
     );
     for connected in ctx.sites.connections() {
         connected.disconnect().await;

@@ -17,8 +17,17 @@ pub enum DereferenceError {
     #[error("Site {0} has no NSX manager (spec.nsx), and a segment or NAT rule needs one")]
     NsxAbsent(String),
     /// A network does not exist.
-    #[error("ContainerNetwork {0} does not exist in this namespace")]
+    #[error("ContainerNetwork {0} does not exist, or is not shared with this namespace")]
     NetworkMissing(String),
+    /// A VCH does not exist.
+    #[error("VirtualContainerHost {0} does not exist in this namespace")]
+    HostMissing(String),
+    /// A policy does not exist, or does not consent.
+    #[error("MicrosegmentationPolicy {0} does not exist, or is not shared with this namespace")]
+    PolicyMissing(String),
+    /// A policy is not ready.
+    #[error("waits for MicrosegmentationPolicy {0}")]
+    PolicyNotReady(String),
     /// A network is not ready.
     #[error("waits for ContainerNetwork {}", .0.join(", "))]
     NetworkNotReady(Vec<String>),
@@ -109,6 +118,9 @@ pub(super) fn verdict_of(error: &DereferenceError) -> Verdict {
         DereferenceError::SiteNotReady(_) => verdict("SiteNotReady", ResolvedRefs, Class::Blocked),
         DereferenceError::NsxAbsent(_) => verdict("NsxNotConfigured", ResolvedRefs, Class::Blocked),
         DereferenceError::NetworkMissing(_) => verdict("NetworkNotFound", ResolvedRefs, Class::Blocked),
+        DereferenceError::HostMissing(_) => verdict("HostNotFound", ResolvedRefs, Class::Blocked),
+        DereferenceError::PolicyMissing(_) => verdict("PolicyNotFound", ResolvedRefs, Class::Blocked),
+        DereferenceError::PolicyNotReady(_) => verdict("PolicyNotReady", ResolvedRefs, Class::Blocked),
         DereferenceError::NetworkNotReady(_) => verdict("NetworkNotReady", ResolvedRefs, Class::Blocked),
         DereferenceError::GatewayMissing(_) => verdict("GatewayNotFound", ResolvedRefs, Class::Blocked),
         DereferenceError::GatewayNotReady(_) => verdict("GatewayNotReady", ResolvedRefs, Class::Blocked),

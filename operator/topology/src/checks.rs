@@ -1,5 +1,6 @@
 //! What NSX refuses in a NAT rule or a segment, or takes and does not do, said before anything is written.
 
+use crate::microsegmentation::MicrosegSpec;
 use crate::nat::{NatAction, NatFirewall, NatProtocol, NatSpec, check_ports};
 use crate::segment::SubnetSpec;
 
@@ -139,6 +140,29 @@ fn check_firewall(spec: &NatSpec) -> Result<(), Broken> {
         sources <= SOURCE_LIMIT,
         "spec.firewall.allowFrom",
         format!("must be at most {SOURCE_LIMIT} sources"),
+    )
+}
+
+/// Whether NSX can have the policy as it is.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_microseg(spec: &MicrosegSpec) -> Result<(), Broken> {
+    for intent in spec.intents() {
+        let longest = ["source_groups", "destination_groups", "scope", "service_entries"]
+            .into_iter()
+            .filter_map(|field| Some(intent.body.get(field)?.as_array()?.len()))
+            .max();
+        ensure(
+            longest.is_none_or(|count| count <= SOURCE_LIMIT),
+            "spec.subject, from and to",
+            format!("name more than {SOURCE_LIMIT} groups, addresses and networks for one side of a rule"),
+        )?;
+    }
+    ensure(
+        spec.priority <= PRIORITY_LIMIT,
+        "spec.priority",
+        format!("must be at most {PRIORITY_LIMIT}"),
     )
 }
 

@@ -181,3 +181,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_side_of_a_rule_names_no_more_than_nsx_takes() {
+    let net = |n: usize| format!("10.{}.{}.0/24", n / 200, n % 200).parse().unwrap();
+    let spec = |count: usize| crate::MicrosegSpec {
+        owner: crate::schema_tests::owner("web"),
+        display_name: "containers-web".into(),
+        priority: 500,
+        subject: crate::Members::default(),
+        rules: vec![crate::MicrosegRule {
+            name: "many".into(),
+            direction: crate::Direction::In,
+            peers: crate::Peers::These {
+                members: crate::Members {
+                    addresses: (0..count).map(net).collect(),
+                    ..crate::Members::default()
+                },
+                subject: false,
+            },
+            ports: Vec::new(),
+            action: crate::FirewallAction::Allow,
+            logging: false,
+        }],
+        isolate: true,
+    };
+    assert_eq!(check_microseg(&spec(128)), Ok(()));
+    assert_eq!(
+        check_microseg(&spec(129)).unwrap_err().field,
+        "spec.subject, from and to"
+    );
+    let low = crate::MicrosegSpec {
+        priority: 1001,
+        ..spec(1)
+    };
+    assert_eq!(check_microseg(&low).unwrap_err().field, "spec.priority");
+}

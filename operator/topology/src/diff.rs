@@ -122,6 +122,8 @@ fn is_set(name: &str) -> bool {
         "dhcp_ranges",
         "destination_ports",
         "route_advertisement_types",
+        "external_ids",
+        "paths",
     ]
     .contains(&name)
 }

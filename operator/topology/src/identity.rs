@@ -143,8 +143,9 @@ pub fn shared_id(instance: &str, kind: &str, content: &str) -> String {
 /// An object's body as it may be written back, without our tags.
 #[must_use]
 pub fn without_tags(body: &Value) -> Map<String, Value> {
-    const READ_ONLY: [&str; 20] = [
+    const READ_ONLY: [&str; 23] = [
         "children",
+        "default_rule_id",
         "evpn_segment",
         "internal_sequence_number",
         "is_default",
@@ -157,10 +158,12 @@ pub fn without_tags(body: &Value) -> Map<String, Value> {
         "parent_path",
         "path",
         "realization_id",
+        "reference",
         "relative_path",
         "remote_path",
         "rule_count",
         "rule_id",
+        "state",
         "status",
         "type",
         "unique_id",

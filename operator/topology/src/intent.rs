@@ -73,6 +73,8 @@ pub(crate) fn word(resource_type: &str) -> &str {
         "Tier1" => "Tier-1 gateway",
         "LocaleServices" => "locale services",
         "Tier1Interface" => "interface",
+        "Group" => "group",
+        "SecurityPolicy" => "security policy",
         other => other,
     }
 }

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod gateway;
 pub mod identity;
 pub mod intent;
+pub mod microsegmentation;
 pub mod nat;
 pub mod plan;
 pub mod segment;
@@ -16,7 +17,7 @@ pub mod tenancy;
 pub mod winner;
 
 pub use addresses::{Range, RangeError, address_text, interface, overlap};
-pub use checks::{Broken, check_nat, check_subnet};
+pub use checks::{Broken, check_microseg, check_nat, check_subnet};
 pub use claims::Claim;
 pub use diff::{Difference, differences};
 pub use gateway::{
@@ -25,6 +26,7 @@ pub use gateway::{
 };
 pub use identity::*;
 pub use intent::{Change, Intent};
+pub use microsegmentation::{MachineMatch, Members, MicrosegRule, MicrosegSpec, NameMatch, Peers};
 pub use nat::{NatAction, NatFirewall, NatProtocol, NatSpec, Ports, check_ports};
 pub use plan::{Plan, Step, Verb, nsx_plan};
 pub use segment::{DhcpSpec, SegmentSpec, SubnetSpec, dhcp_profile, ranges_in_effect, segment_path};

@@ -115,7 +115,7 @@ fn enumerated(field: &Value, text: &str) -> bool {
 /// The type a discriminated object says it is of.
 fn concrete(declared: &str, value: &Value) -> String {
     match declared {
-        "ServiceEntry" | "SegmentDhcpConfig" => {
+        "ServiceEntry" | "SegmentDhcpConfig" | "Expression" => {
             value["resource_type"].as_str().unwrap_or(declared).to_owned()
         }
         other => other.to_owned(),
@@ -292,6 +292,8 @@ fn every_read_only_field_is_dropped_before_an_object_is_written_back() {
         "DhcpServerConfig",
         "Service",
         "GatewayPolicy",
+        "SecurityPolicy",
+        "Group",
         "Rule",
     ];
     for kind in top {
@@ -310,7 +312,7 @@ fn nets(width: std::ops::RangeInclusive<u8>) -> impl Strategy<Value = Ipv4Net> {
     (any::<u32>(), width).prop_map(|(bits, width)| Ipv4Net::new(Ipv4Addr::from(bits), width).unwrap().trunc())
 }
 
-fn ports() -> impl Strategy<Value = Ports> {
+pub(crate) fn ports() -> impl Strategy<Value = Ports> {
     (1_u16..=65_535, 0_u16..200).prop_map(|(first, more)| Ports {
         first,
         last: first.saturating_add(more),
@@ -413,7 +415,7 @@ pub(crate) fn owner(name: &str) -> Owner {
 }
 
 /// A unit in NSX after it was written: what was declared, with what NSX adds.
-fn read_back(intent: &Intent) -> Value {
+pub(crate) fn read_back(intent: &Intent) -> Value {
     let mut body = intent.body.clone();
     body.insert("resource_type".into(), json!(intent.resource_type));
     body.insert("path".into(), json!(intent.path));

@@ -23,6 +23,10 @@ pub struct Grants {
     pub existing_networks: Vec<String>,
     /// Whether a rule may bypass the gateway firewall.
     pub firewall_bypass: bool,
+    /// Existing groups that policies may name.
+    pub groups: Vec<String>,
+    /// Whether policies may govern the traffic of others.
+    pub others_as_subjects: bool,
 }
 
 impl Grants {
@@ -74,6 +78,12 @@ impl Grants {
     #[must_use]
     pub fn allows_existing(&self, name: &str) -> bool {
         self.existing_networks.iter().any(|granted| granted == name)
+    }
+
+    /// Whether policies may name the group.
+    #[must_use]
+    pub fn allows_group(&self, name: &str) -> bool {
+        self.groups.iter().any(|granted| granted == name)
     }
 }
 

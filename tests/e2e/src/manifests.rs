@@ -16,6 +16,8 @@ pub const HOST: Kind = KINDS[2];
 pub const RULE: Kind = KINDS[3];
 /// `EdgeGateway`.
 pub const EDGE_GATEWAY: Kind = KINDS[4];
+/// `MicrosegmentationPolicy`.
+pub const POLICY: Kind = KINDS[5];
 
 /// Name of the Site that manifests name unless they say otherwise.
 pub const POC: &str = "poc";
@@ -226,6 +228,15 @@ pub fn dnat(namespace: &str, name: &str, port: u16, address: &str, changes: &Val
 pub fn rule(namespace: &str, name: &str, spec: &Value) -> Value {
     object(
         &key(RULE, namespace, name),
+        &merged(json!({"siteRef": {"name": POC}}), spec),
+    )
+}
+
+/// A policy of the distributed firewall; everything about it is in `spec`.
+#[must_use]
+pub fn policy(namespace: &str, name: &str, spec: &Value) -> Value {
+    object(
+        &key(POLICY, namespace, name),
         &merged(json!({"siteRef": {"name": POC}}), spec),
     )
 }

@@ -242,7 +242,11 @@ pub async fn nat_rules(lab: &Lab) -> Outcome<Vec<Value>> {
     list(lab, &format!("{GATEWAY}/nat/USER/nat-rules")).await
 }
 
-async fn list(lab: &Lab, path: &str) -> Outcome<Vec<Value>> {
+/// What NSX lists below a policy path.
+///
+/// # Errors
+/// NSX does not answer.
+pub async fn list(lab: &Lab, path: &str) -> Outcome<Vec<Value>> {
     let answer = lab.nsx.admin()?.get(&format!("{POLICY}{path}")).await?;
     Ok(answer
         .get("results")

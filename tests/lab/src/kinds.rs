@@ -18,7 +18,7 @@ pub struct Kind {
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 5] = [
+pub const KINDS: [Kind; 6] = [
     Kind {
         name: "Site",
         plural: "sites",
@@ -38,6 +38,10 @@ pub const KINDS: [Kind; 5] = [
     Kind {
         name: "EdgeGateway",
         plural: "edgegateways",
+    },
+    Kind {
+        name: "MicrosegmentationPolicy",
+        plural: "microsegmentationpolicies",
     },
 ];
 

@@ -103,28 +103,6 @@ impl Ground {
     }
 }
 
-/// What is known of a network that is in effect.
-///
-/// # Errors
-/// Where there is none, or it is not in effect.
-pub(crate) fn network_facts(
-    ctx: &Context,
-    user: &ObjectKey,
-    site: &str,
-    name: &str,
-) -> Result<Arc<NetworkFacts>, DereferenceError> {
-    let network = ObjectKey::new(Kind::ContainerNetwork, &user.namespace, name);
-    ctx.wake.watch(user, Topic::Object(network.clone()));
-    let reference = kube::runtime::reflector::ObjectRef::new(name).within(&user.namespace);
-    if ctx.stores.networks.get(&reference).is_none() {
-        return Err(DereferenceError::NetworkMissing(name.to_owned()));
-    }
-    ctx.facts
-        .network(&network)
-        .filter(|facts| facts.ready && facts.site == site)
-        .ok_or_else(|| DereferenceError::NetworkNotReady(vec![name.to_owned()]))
-}
-
 fn edge_gateway(
     ctx: &Context,
     user: &ObjectKey,

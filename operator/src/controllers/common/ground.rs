@@ -8,6 +8,7 @@ use vic_crds::{ObjectRef, SiteSpec};
 use super::gateway::gateway_label;
 use super::names::network;
 use crate::context::Context;
+use crate::controllers::consent::is_among;
 use crate::failure::{DereferenceError, ValidateError};
 use crate::kind::{Kind, ObjectKey};
 use crate::sites::Connected;
@@ -72,7 +73,7 @@ impl Ground {
             .spec
             .tenants
             .iter()
-            .filter(|tenant| matches_namespace(tenant, namespace, &labels))
+            .filter(|tenant| is_among(&tenant.namespaces, namespace, &labels))
             .collect();
         match matching.as_slice() {
             [] => Ok(Grants::default()),
@@ -115,22 +116,6 @@ impl Ground {
     }
 }
 
-fn matches_namespace(
-    tenant: &vic_crds::Tenant,
-    namespace: &str,
-    labels: &std::collections::BTreeMap<String, String>,
-) -> bool {
-    if tenant.namespaces.names.iter().any(|name| &**name == namespace) {
-        return true;
-    }
-    let selector = tenant
-        .namespaces
-        .selector
-        .clone()
-        .map(kube::core::Selector::try_from);
-    matches!(selector, Some(Ok(selector)) if kube::core::SelectorExt::matches(&selector, labels))
-}
-
 fn grants_of(allow: &vic_crds::Grants) -> Grants {
     let texts = |list: &[vic_crds::OutsideName]| list.iter().map(ToString::to_string).collect();
     Grants {
@@ -151,6 +136,8 @@ fn grants_of(allow: &vic_crds::Grants) -> Grants {
             .collect(),
         existing_networks: texts(&allow.existing_networks),
         firewall_bypass: allow.firewall_bypass == Some(vic_crds::BypassGrant::Allowed),
+        groups: texts(&allow.groups),
+        others_as_subjects: allow.policy_subjects == Some(vic_crds::SubjectGrant::Others),
     }
 }
 

@@ -14,6 +14,16 @@ pub(crate) fn network(text: &str) -> Option<Ipv4Net> {
         .or_else(|| text.parse::<std::net::Ipv4Addr>().ok().map(Ipv4Net::from))
 }
 
+/// What a firewall does, as `topology` says it.
+#[must_use]
+pub(crate) fn firewall_action(action: vic_crds::FirewallAction) -> topology::FirewallAction {
+    match action {
+        vic_crds::FirewallAction::Allow => topology::FirewallAction::Allow,
+        vic_crds::FirewallAction::Drop => topology::FirewallAction::Drop,
+        vic_crds::FirewallAction::Reject => topology::FirewallAction::Reject,
+    }
+}
+
 /// The name in vSphere or NSX: the given one, or `<namespace>-<name>`; too long is refused, never cut.
 ///
 /// # Errors

@@ -4,7 +4,8 @@ use topology::GatewayView;
 use vic_crds::{EdgeGateway, GatewayType, OutsideGateway, Tier1Backing, Uplink};
 
 use crate::context::Context;
-use crate::controllers::common::{Gateway, Ground, ground, network_facts};
+use crate::controllers::common::{Gateway, Ground, ground};
+use crate::controllers::consent;
 use crate::facts::SubnetFacts;
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::ObjectKey;
@@ -119,10 +120,9 @@ fn attachment(
     key: &ObjectKey,
     site: &str,
 ) -> Result<Attachment, DereferenceError> {
-    let name = &*uplink.network_ref.name;
-    let facts = network_facts(ctx, key, site, name)?;
+    let facts = consent::network(ctx, key, site, &uplink.network_ref)?;
     Ok(Attachment {
-        network: name.to_owned(),
+        network: uplink.network_ref.to_string(),
         segment_path: facts.segment_path.clone(),
         served: facts.gateway_path.is_some(),
         subnet: facts.subnet.clone(),

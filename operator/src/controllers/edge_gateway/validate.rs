@@ -341,7 +341,7 @@ fn check_own_side(place: usize, rule: &FirewallRuleSpec, asked: &Asked<'_>) -> R
 fn rule(rule: &GatewayFirewallRule) -> Result<FirewallRuleSpec, ValidateError> {
     Ok(FirewallRuleSpec {
         name: rule.name.to_string(),
-        action: action(rule.action),
+        action: firewall_action(rule.action),
         direction: match rule.direction {
             TrafficDirection::In => Direction::In,
             TrafficDirection::Out => Direction::Out,
@@ -362,14 +362,6 @@ fn nets(sources: &[Source]) -> Vec<Ipv4Net> {
         .iter()
         .filter_map(|source| network(&source.cidr))
         .collect()
-}
-
-fn action(action: vic_crds::FirewallAction) -> FirewallAction {
-    match action {
-        vic_crds::FirewallAction::Allow => FirewallAction::Allow,
-        vic_crds::FirewallAction::Drop => FirewallAction::Drop,
-        vic_crds::FirewallAction::Reject => FirewallAction::Reject,
-    }
 }
 
 fn traffic(port: &TrafficPort, rule: &str) -> Result<PortSpec, ValidateError> {

@@ -6,7 +6,8 @@ use topology::GatewayView;
 use vic_crds::EdgeNatRule;
 
 use crate::context::Context;
-use crate::controllers::common::{Gateway, Ground, ground, network_facts};
+use crate::controllers::common::{Gateway, Ground, ground};
+use crate::controllers::consent;
 use crate::facts::NetworkFacts;
 use crate::failure::{DereferenceError, Failure, ValidateError};
 use crate::kind::ObjectKey;
@@ -31,11 +32,11 @@ pub(super) async fn dereference(
     let ground = ground(ctx, key, &rule.spec.site_ref)?;
     let (network, gateway) = match (&rule.spec.internal, &rule.spec.gateway) {
         (Some(internal), _) => {
-            let facts = network_facts(ctx, key, &ground.site, &internal.network_ref.name)?;
+            let facts = consent::network(ctx, key, &ground.site, &internal.network_ref)?;
             let path = facts
                 .gateway_path
                 .as_ref()
-                .ok_or_else(|| no_gateway(&internal.network_ref.name))?;
+                .ok_or_else(|| no_gateway(&internal.network_ref.to_string()))?;
             let gateway = ground.gateway_at(ctx, &key.namespace, path);
             (Some(facts), gateway)
         }

@@ -35,7 +35,7 @@ pub(super) fn sides(rule: &EdgeNatRule, details: &mut EdgeNatRuleStatus) {
         let address = side
             .address
             .as_ref()
-            .map_or_else(|| side.network_ref.name.to_string(), ToString::to_string);
+            .map_or_else(|| side.network_ref.to_string(), ToString::to_string);
         port.map_or(address.clone(), |port| format!("{address}:{port}"))
     });
 }

@@ -109,7 +109,7 @@ fn internal(rule: &EdgeNatRule, references: &References) -> Result<Option<Ipv4Ne
     let subnet = facts.subnet.as_ref().ok_or_else(|| {
         invalid(
             "spec.internal.networkRef",
-            format!("ContainerNetwork {} has no subnet", &*side.network_ref.name),
+            format!("ContainerNetwork {} has no subnet", side.network_ref),
         )
     })?;
     let Some(text) = &side.address else {
@@ -122,7 +122,7 @@ fn internal(rule: &EdgeNatRule, references: &References) -> Result<Option<Ipv4Ne
     Err(ValidateError::AddressOutsideNetwork {
         field: FIELD.to_owned(),
         address: text.to_string(),
-        network: side.network_ref.name.to_string(),
+        network: side.network_ref.to_string(),
         subnets: subnet.net.to_string(),
     })
 }

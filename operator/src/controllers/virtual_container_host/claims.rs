@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use guestinfo::{Role, VchConfig};
 use topology::Range;
-use vic_crds::VirtualContainerHost;
+use vic_crds::{SharedRef, VirtualContainerHost};
 
 /// What one VCH claims; networks by their reference in vCenter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Lost {
 
 impl Claims {
     /// What a declaration claims, as far as its networks are known.
-    pub(super) fn of(vch: &VirtualContainerHost, moref_of: impl Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn of(vch: &VirtualContainerHost, moref_of: impl Fn(&SharedRef) -> Option<String>) -> Self {
         let networks = &vch.spec.networks;
         let roles = [
             Some(&networks.public),
@@ -38,10 +38,10 @@ impl Claims {
         ];
         let addresses = roles.into_iter().flatten().filter_map(|role| {
             let address = role.fixed.as_ref()?.address.parse().ok()?;
-            Some((moref_of(&role.network_ref.name)?, address))
+            Some((moref_of(&role.network_ref)?, address))
         });
         let ranges = networks.containers.iter().flat_map(|attached| {
-            let moref = moref_of(&attached.network_ref.name);
+            let moref = moref_of(&attached.network_ref);
             let ranges = attached
                 .address_ranges
                 .iter()
@@ -57,7 +57,7 @@ impl Claims {
                 .as_ref()
                 .map(|time| time.0.to_string())
                 .unwrap_or_default(),
-            bridge: moref_of(&networks.bridge.network_ref.name),
+            bridge: moref_of(&networks.bridge.network_ref),
             addresses: addresses.collect(),
             ranges: ranges.collect(),
         }

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kube::runtime::reflector::ObjectRef as StoreRef;
 use vic_crds::VirtualContainerHost;
 use vsphere::{DatastorePath, Inventory, Moref, NetworkKind, NicBacking};
 
 use super::claims::Claims;
-use crate::context::{Context, network_names};
+use crate::context::{Context, network_refs};
 use crate::controllers::common::{Ground, ground, pinned};
+use crate::controllers::consent;
 use crate::controllers::container_network::outside;
 use crate::endpoint::{Attachment, Login, VolumeSpec};
 use crate::facts::NetworkFacts;
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::{Kind, ObjectKey};
-use crate::wake::Topic;
 
 /// Everything a VCH refers to.
 pub(super) struct References {
@@ -23,7 +22,7 @@ pub(super) struct References {
     pub(super) place: Place,
     pub(super) datastore: Found,
     pub(super) volumes: Vec<(VolumeSpec, Moref)>,
-    /// By the name of the `ContainerNetwork`.
+    /// By the reference to the `ContainerNetwork`, as the spec writes it.
     pub(super) networks: BTreeMap<String, NetworkUse>,
     pub(super) login: Login,
     pub(super) others: Vec<Claims>,
@@ -90,21 +89,13 @@ fn networks(
 ) -> Result<BTreeMap<String, NetworkUse>, DereferenceError> {
     let mut found = BTreeMap::new();
     let mut waiting = Vec::new();
-    for name in network_names(vch) {
-        let network = ObjectKey::new(Kind::ContainerNetwork, &key.namespace, name);
-        ctx.wake.watch(key, Topic::Object(network.clone()));
-        if ctx
-            .stores
-            .networks
-            .get(&StoreRef::new(name).within(&key.namespace))
-            .is_none()
-        {
-            return Err(DereferenceError::NetworkMissing(name.to_owned()));
-        }
-        let usable = ctx
-            .facts
-            .network(&network)
-            .filter(|facts| facts.ready && facts.site == ground.site);
+    for reference in network_refs(vch) {
+        let usable = match consent::network(ctx, key, &ground.site, reference) {
+            Ok(facts) => Some(facts),
+            Err(DereferenceError::NetworkNotReady(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let name = reference.to_string();
         let attachment = usable.as_ref().and_then(|facts| {
             let moref: Moref = facts.moref.as_deref()?.parse().ok()?;
             ground
@@ -114,10 +105,10 @@ fn networks(
         });
         match (usable, attachment) {
             (Some(facts), Some(attachment)) => {
-                found.insert(name.to_owned(), NetworkUse { facts, attachment });
+                found.insert(name, NetworkUse { facts, attachment });
             }
-            _ if waiting.iter().any(|known| known == name) => {}
-            _ => waiting.push(name.to_owned()),
+            _ if waiting.contains(&name) => {}
+            _ => waiting.push(name),
         }
     }
     if waiting.is_empty() {
@@ -265,12 +256,11 @@ fn others(ctx: &Context, key: &ObjectKey, ground: &Ground) -> Vec<Claims> {
         .state_filter(|host| *host.spec.site_ref.name == ground.site)
         .iter()
         .map(|host| {
-            let namespace = host.metadata.namespace.clone().unwrap_or_default();
-            Claims::of(host, |name| {
-                ctx.facts
-                    .network(&ObjectKey::new(Kind::ContainerNetwork, &namespace, name))?
-                    .moref
-                    .clone()
+            let namespace = host.metadata.namespace.as_deref().unwrap_or_default();
+            let named = ObjectKey::new(Kind::VirtualContainerHost, namespace, "");
+            Claims::of(host, |reference| {
+                let network = consent::key_of_shared(Kind::ContainerNetwork, &named, reference);
+                ctx.facts.network(&network)?.moref.clone()
             })
         })
         .filter(|claims| (&claims.namespace, &claims.name) != (&key.namespace, &key.name))

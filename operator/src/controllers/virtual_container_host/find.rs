@@ -11,8 +11,6 @@ use crate::endpoint::OWNER_KEY;
 use crate::kind::ObjectKey;
 use crate::wake::Topic;
 
-/// The key by which a container's VM is known; its value is 64 hexadecimal digits.
-const CONTAINER_KEY: &str = "guestinfo.vice./common/id";
 /// The key that tells which network is a VCH's bridge.
 const BRIDGE_KEY: &str = "guestinfo.vice./network/container_networks|bridge/Common/id";
 
@@ -43,8 +41,8 @@ pub(super) struct State {
 
 /// What is a VCH's own.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Own<'a> {
-    pub(super) pool: Option<&'a Pool>,
+pub(in crate::controllers) struct Own<'a> {
+    pub(in crate::controllers) pool: Option<&'a Pool>,
     pub(super) folder: Option<&'a Folder>,
     pub(super) vm: Option<&'a Vm>,
 }
@@ -66,7 +64,7 @@ fn is_marked(mark: Option<&str>) -> bool {
 }
 
 /// What is the owner's in this inventory.
-pub(super) fn own<'a>(inventory: &'a Inventory, owner: &Owner) -> Own<'a> {
+pub(in crate::controllers) fn own<'a>(inventory: &'a Inventory, owner: &Owner) -> Own<'a> {
     let folder = inventory
         .folders
         .values()
@@ -108,13 +106,11 @@ fn own_vm<'a>(vms: impl Iterator<Item = &'a Vm>, owner: &Owner, folder: Option<&
 
 /// Whether a VM is a container of some VCH.
 pub(super) fn is_container(vm: &Vm) -> bool {
-    vm.extra_config
-        .get(CONTAINER_KEY)
-        .is_some_and(|id| id.len() == 64 && id.chars().all(|c| c.is_ascii_hexdigit()))
+    guestinfo::Container::read(&vm.extra_config).is_some()
 }
 
 /// The VMs in our pool and folder, without our own.
-pub(super) fn guests<'a>(inventory: &'a Inventory, own: &Own<'_>) -> Vec<&'a Vm> {
+pub(in crate::controllers) fn guests<'a>(inventory: &'a Inventory, own: &Own<'_>) -> Vec<&'a Vm> {
     let pool = own.pool.map(|pool| &pool.moref);
     let folder = own.folder.map(|folder| &folder.moref);
     let inside = |vm: &&Vm| {
@@ -136,7 +132,7 @@ pub(super) fn state(ctx: &Context, key: &ObjectKey, references: &References, wan
 }
 
 /// Registers that a change of what is ours reconciles its owner.
-pub(super) fn watch(ctx: &Context, key: &ObjectKey, site: &str, own: &Own<'_>) {
+pub(in crate::controllers) fn watch(ctx: &Context, key: &ObjectKey, site: &str, own: &Own<'_>) {
     let morefs = [
         own.pool.map(|pool| &pool.moref),
         own.folder.map(|folder| &folder.moref),
@@ -336,7 +332,7 @@ pub(super) mod tests {
             (&id[1..], false),
         ] {
             assert_eq!(
-                is_container(&vm("vm-1", &[(CONTAINER_KEY, value)])),
+                is_container(&vm("vm-1", &[("guestinfo.vice./common/id", value)])),
                 is,
                 "{value}"
             );

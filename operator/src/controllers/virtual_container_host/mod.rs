@@ -6,7 +6,7 @@ mod connection;
 mod containers;
 mod datastore;
 mod dereference;
-mod find;
+pub(in crate::controllers) mod find;
 mod networks;
 mod plan;
 mod removal;

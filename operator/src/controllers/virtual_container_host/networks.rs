@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use guestinfo::TrustLevel;
 use ipnet::Ipv4Net;
 use topology::Range;
-use vic_crds::{AttachedNetwork, RoleNetwork, VchNetworks};
+use vic_crds::{AttachedNetwork, RoleNetwork, SharedRef, VchNetworks};
 
 use super::dereference::NetworkUse;
 use crate::endpoint::{BridgeSpec, ContainerSpec, Fixed, RoleSpec};
@@ -105,7 +105,7 @@ fn bridge(spec: &VchNetworks, lookup: &Lookup<'_>) -> Result<BridgeSpec, Validat
             );
             invalid("spec.networks.bridge.width", rule)
         })?;
-    let network = lookup.of(&spec.bridge.network_ref.name)?;
+    let network = lookup.of(&spec.bridge.network_ref)?;
     Ok(BridgeSpec {
         attachment: network.attachment.clone(),
         range,
@@ -119,11 +119,11 @@ struct Lookup<'a> {
 
 impl Lookup<'_> {
     /// Every network that the spec names was resolved before.
-    fn of(&self, name: &str) -> Result<&NetworkUse, ValidateError> {
-        self.known.get(name).ok_or_else(|| {
+    fn of(&self, reference: &SharedRef) -> Result<&NetworkUse, ValidateError> {
+        self.known.get(&reference.to_string()).ok_or_else(|| {
             invalid(
                 "spec.networks",
-                format!("names ContainerNetwork {name}, which is not known"),
+                format!("names ContainerNetwork {reference}, which is not known"),
             )
         })
     }
@@ -135,7 +135,7 @@ impl Lookup<'_> {
         bridge: &BridgeSpec,
         dns: &[Ipv4Addr],
     ) -> Result<RoleSpec, ValidateError> {
-        let network = self.of(&declared.role.network_ref.name)?;
+        let network = self.of(&declared.role.network_ref)?;
         let moref = &network.attachment.moref;
         if *moref == bridge.attachment.moref {
             return Err(bridge_is_shared(&network.facts.name));
@@ -145,7 +145,7 @@ impl Lookup<'_> {
             let Some(address) = other.role.fixed.as_ref().map(|fixed| &*fixed.address) else {
                 continue;
             };
-            if self.of(&other.role.network_ref.name)?.attachment.moref != *moref {
+            if self.of(&other.role.network_ref)?.attachment.moref != *moref {
                 continue;
             }
             match fixed {
@@ -158,7 +158,7 @@ impl Lookup<'_> {
                 _ => fixed = Some((*other, address)),
             }
         }
-        let default_route = self.of(&all[0].role.network_ref.name)?.attachment.moref == *moref;
+        let default_route = self.of(&all[0].role.network_ref)?.attachment.moref == *moref;
         let servers = network.facts.subnet.as_ref().map(|subnet| &subnet.dns_servers);
         let fixed = fixed
             .map(|(other, address)| fixed_address(other.field, address, network, default_route))
@@ -189,7 +189,7 @@ impl Lookup<'_> {
                 "the name bridge is kept for the bridge network",
             ));
         }
-        let network = self.of(&attached.network_ref.name)?;
+        let network = self.of(&attached.network_ref)?;
         if network.attachment.moref == bridge.attachment.moref {
             return Err(bridge_is_shared(&network.facts.name));
         }

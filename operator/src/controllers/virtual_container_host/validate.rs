@@ -63,8 +63,15 @@ pub(super) fn validate(
     let release = release(vch, references)?;
     let tls = tls(vch, &name, &networks.client)?;
     let owner = ctx.owner(key, vch.metadata.uid.as_deref().unwrap_or_default());
-    let claims = Claims::of(vch, |name| {
-        Some(references.networks.get(name)?.attachment.moref.clone())
+    let claims = Claims::of(vch, |reference| {
+        Some(
+            references
+                .networks
+                .get(&reference.to_string())?
+                .attachment
+                .moref
+                .clone(),
+        )
     });
     let docker_required = spec
         .readiness

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use vic_crds::{BridgeNetwork, ObjectRef, StaticAddress};
+use vic_crds::{BridgeNetwork, SharedRef, StaticAddress};
 
 use super::*;
 use crate::endpoint::fixture::attachment;
 use crate::facts::NetworkFacts;
 
-fn reference(name: &str) -> ObjectRef {
-    ObjectRef { name: name.into() }
+fn reference(name: &str) -> SharedRef {
+    SharedRef {
+        name: name.into(),
+        namespace: None,
+    }
 }
 
 fn network(name: &str, net: Option<&str>, dhcp: &[(&str, &str)]) -> (String, NetworkUse) {
