@@ -2,7 +2,7 @@
 //! chart's alerts and dashboard go by this list.
 
 /// What kind of figure a metric is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shape {
     /// Only grows while the process lives; the page shows it with `_total`.
     Counter,

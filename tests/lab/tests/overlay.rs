@@ -4,9 +4,10 @@
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PostParams};
 use lab::cluster::Cluster;
+use lab::helm::Helm;
 use lab::images::ImageServer;
 use lab::iso::Image;
-use lab::kinds::Kind;
+use lab::kinds::{KINDS, Kind};
 use lab::net::Network;
 use lab::operator::NAMESPACE;
 use lab::overlay::{Component, example};
@@ -153,10 +154,9 @@ async fn the_example_is_admitted_and_born_with_a_status_and_a_finalizer() {
         .create(&PostParams::default(), &namespace)
         .await
         .unwrap();
-    assert_eq!(seed::crds(&client).await.unwrap().len(), 4);
-    seed::chart(&bench.run, &bench.tools, &cluster, true)
-        .await
-        .unwrap();
+    let helm = Helm::new(&bench.tools, &bench.run.join("helm")).with_cluster(cluster.kubeconfig());
+    assert_eq!(seed::crds(&client, &helm).await.unwrap().len(), KINDS.len());
+    seed::chart(&client, &helm, &[]).await.unwrap();
     seed::finalizer_policy(&client).await.unwrap();
 
     let folder = bench.run.join("poc");
