@@ -1,13 +1,10 @@
 //! The way to a gateway and to a network, by whatever name.
 
-use std::sync::Arc;
-
 use topology::{GatewayView, Grants};
 use vic_crds::{GatewayRef, OutsideGateway};
 
 use super::ground::Ground;
 use crate::context::Context;
-use crate::facts::NetworkFacts;
 use crate::failure::DereferenceError;
 use crate::kind::{Kind, ObjectKey};
 use crate::wake::Topic;

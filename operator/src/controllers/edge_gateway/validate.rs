@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use topology::{
-    Advertised, Direction, FirewallAction, FirewallRuleSpec, GatewayDhcpSpec, GatewayFirewallSpec,
-    GatewayView, Grants, NatProtocol, Owner, PortSpec, Ports, Posture, Tier1Spec, UplinkSpec,
+    Advertised, Direction, FirewallRuleSpec, GatewayDhcpSpec, GatewayFirewallSpec, GatewayView, Grants,
+    NatProtocol, Owner, PortSpec, Ports, Posture, Tier1Spec, UplinkSpec,
 };
 use vic_crds::{
     EdgeGateway, FailoverMode, GatewayDhcp, GatewayFirewallRule, Logging, Protocol, RouteAdvertisement,
@@ -14,7 +14,7 @@ use vic_crds::{
 
 use super::dereference::{Attachment, Backing, EdgeCluster, References};
 use crate::context::Context;
-use crate::controllers::common::{Gateway, display_name, network};
+use crate::controllers::common::{Gateway, display_name, firewall_action, network};
 use crate::failure::{Failure, ValidateError};
 use crate::kind::ObjectKey;
 
@@ -308,7 +308,7 @@ fn firewall(
     }
     let posture = declared.and_then(|firewall| {
         Some(Posture {
-            action: action(firewall.default_posture?),
+            action: firewall_action(firewall.default_posture?),
             logging: firewall.logging.unwrap_or_default() == Logging::Enabled,
         })
     });
