@@ -30,17 +30,24 @@ fn the_generated_files_are_current() {
         expected.insert(name);
     }
     assert_eq!(
-        readable_by_kubectl(crate_folder),
+        readable_by_kubectl(crate_folder).unwrap(),
         expected,
         "kubectl apply -f crds/ reads these"
     );
-    assert_eq!(readable_by_kubectl(&chart), expected, "the chart installs these");
+    assert_eq!(
+        readable_by_kubectl(&chart).unwrap(),
+        expected,
+        "the chart installs these"
+    );
 }
 
-fn readable_by_kubectl(folder: &Path) -> BTreeSet<String> {
-    fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end)))
-        .collect()
+fn readable_by_kubectl(folder: &Path) -> std::io::Result<BTreeSet<String>> {
+    let names = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<BTreeSet<_>>>()?;
+    let ends = [".yaml", ".yml", ".json"];
+    Ok(names
+        .into_iter()
+        .filter(|name| ends.iter().any(|end| name.ends_with(end)))
+        .collect())
 }

@@ -4,7 +4,7 @@
 mod manager;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::Method;
@@ -18,9 +18,14 @@ struct Notes {
     batches: Mutex<Vec<Batched>>,
 }
 
+/// A list that no panic while it was held can have left half written.
+fn held<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Notes {
     fn count(&self, method: &str, template: &str, answer: Answer) -> usize {
-        let calls = self.calls.lock().unwrap();
+        let calls = held(&self.calls);
         let wanted = (method.to_owned(), template.to_owned(), answer);
         calls.iter().filter(|call| **call == wanted).count()
     }
@@ -28,14 +33,11 @@ impl Notes {
 
 impl Observer for Notes {
     fn called(&self, call: &Called<'_>) {
-        self.calls
-            .lock()
-            .unwrap()
-            .push((call.method.to_owned(), call.template.to_owned(), call.answer));
+        held(&self.calls).push((call.method.to_owned(), call.template.to_owned(), call.answer));
     }
 
     fn batched(&self, batch: Batched) {
-        self.batches.lock().unwrap().push(batch);
+        held(&self.batches).push(batch);
     }
 }
 

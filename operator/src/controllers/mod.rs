@@ -67,7 +67,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         namespaces: namespace_store,
         filled,
     };
-    let references = watch_references(client.clone(), settings.namespace.clone(), wake.clone(), &health);
+    let references = watch_references(client.clone(), &settings.namespace, &wake, &health);
     let reporter = Reporter {
         controller: FIELD_MANAGER.to_owned(),
         instance: Some(settings.identity.clone()),
@@ -215,12 +215,12 @@ async fn drain<T>(stream: impl Stream<Item = Result<T, watcher::Error>> + Send) 
 /// A new Secret or ConfigMap in the operator's namespace reconciles the Sites that name it.
 fn watch_references(
     client: Client,
-    namespace: String,
-    wake: Arc<Wake>,
+    namespace: &str,
+    wake: &Arc<Wake>,
     health: &Health,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), &namespace);
-    let config_maps = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, &namespace);
+    let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), namespace);
+    let config_maps = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, namespace);
     let tell = |kind: &'static str| {
         let wake = wake.clone();
         move |name: String| wake.changed(&Topic::Reference(format!("{kind}/{name}")))

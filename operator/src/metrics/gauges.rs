@@ -79,7 +79,9 @@ impl Gauges {
             &self.lease,
             &self.objects,
         ];
-        all.iter().for_each(|family| family.clear());
+        for family in all {
+            family.clear();
+        }
         for connected in ctx.sites.connections() {
             self.site(&connected);
         }

@@ -186,13 +186,13 @@ fn named(name: &str) -> ObjectMeta {
     }
 }
 
-fn user(name: &str) -> Option<Vec<Subject>> {
-    Some(vec![Subject {
+fn user(name: &str) -> Vec<Subject> {
+    vec![Subject {
         kind: "User".to_owned(),
         name: name.to_owned(),
         api_group: Some(RBAC.to_owned()),
         namespace: None,
-    }])
+    }]
 }
 
 fn role(kind: &str, name: &str) -> RoleRef {
@@ -229,13 +229,13 @@ pub async fn give(client: &Client, name: &str, grants: &[Grant]) -> Outcome {
     let bound = ClusterRoleBinding {
         metadata: named(name),
         role_ref: role("ClusterRole", name),
-        subjects: user(name),
+        subjects: Some(user(name)),
     };
     Api::all(client.clone()).create(&new, &bound).await?;
     let bound = RoleBinding {
         metadata: named(name),
         role_ref: role("Role", name),
-        subjects: user(name),
+        subjects: Some(user(name)),
     };
     Api::namespaced(client.clone(), NAMESPACE)
         .create(&new, &bound)
@@ -251,7 +251,7 @@ pub async fn bind(client: &Client, name: &str, cluster_role: &str, namespace: &s
     let bound = RoleBinding {
         metadata: named(name),
         role_ref: role("ClusterRole", cluster_role),
-        subjects: user(name),
+        subjects: Some(user(name)),
     };
     let api = Api::namespaced(client.clone(), namespace);
     api.create(&PostParams::default(), &bound).await?;

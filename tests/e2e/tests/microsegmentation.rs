@@ -234,7 +234,7 @@ async fn both(world: &World, pair: &Pair, keys: &mut Vec<Key>) -> Outcome {
         }
         Turn::Remove(text) => {
             let gone = key_of(text);
-            world.remove(&[gone.clone()]).await?;
+            world.remove(std::slice::from_ref(&gone)).await?;
             keys.retain(|key| *key != gone);
         }
     }

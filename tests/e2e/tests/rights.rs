@@ -358,7 +358,7 @@ async fn unwritten(world: &World) -> Outcome {
     world.namespace("unwritten").await?;
     let network = routed("unwritten", "web", 61, &json!({}));
     world.bring_up(&[network]).await?;
-    let rule = world
+    let nat = world
         .create(&dnat("unwritten", "nginx", 8061, "10.30.61.11", &json!({})))
         .await?;
     world
@@ -373,10 +373,10 @@ async fn unwritten(world: &World) -> Outcome {
             })
         })
         .await?;
-    demand(!is_ready(&world.read(&rule).await?), || {
+    demand(!is_ready(&world.read(&nat).await?), || {
         "it is ready all the same".to_owned()
     })?;
     give_back(world, role).await?;
-    world.ready(&rule).await?;
-    world.remove(&[rule]).await
+    world.ready(&nat).await?;
+    world.remove(&[nat]).await
 }

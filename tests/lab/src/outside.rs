@@ -76,8 +76,8 @@ impl Clients {
             .chain_update(&pins)
             .chain_update(&version)
             .finalize();
-        let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let venv = cache.join(format!("python-{name}"));
+        let name = format!("python-{digest:x}");
+        let venv = cache.join(name.get(..19).unwrap_or(&name));
         if !is_complete(&venv) {
             let _lock = locked(&cache.join("python.lock"), progress, "the outside clients").await?;
             if !is_complete(&venv) {

@@ -303,13 +303,13 @@ mod tests {
         };
         let names = ["GET /a", "PATCH /b", "GET /c", "PATCH /d"];
         let points: Vec<_> = names.map(|name| (call(name, 1), Moment::Before)).to_vec();
-        let named = |sample| -> Vec<String> {
-            let chosen = chosen(points.clone(), sample).into_iter();
-            chosen.map(|(call, _)| call.name).collect()
+        let called = |sample| -> Vec<String> {
+            let taken = chosen(points.clone(), sample).into_iter();
+            taken.map(|(call, _)| call.name).collect()
         };
-        assert_eq!(named(Some(1)), ["PATCH /b"]);
-        assert_eq!(named(Some(3)), ["PATCH /b", "PATCH /d", "GET /a"]);
-        assert_eq!(named(None), names);
+        assert_eq!(called(Some(1)), ["PATCH /b"]);
+        assert_eq!(called(Some(3)), ["PATCH /b", "PATCH /d", "GET /a"]);
+        assert_eq!(called(None), names);
     }
 
     #[test]

@@ -15,11 +15,8 @@ pub fn machines(world: &World, request: &Request) -> Result<Answer, NsxError> {
     let fits = |name: &str, value: &str| request.parameter(name).is_none_or(|wanted| wanted == value);
     let vms = world.inventory.vms.iter();
     let taken = vms.filter(|v| fits("external_id", &v.external_id) && fits("display_name", &v.display_name));
-    let body = page(
-        taken.map(crate::world::inventory::Vm::document).collect(),
-        &paging,
-        world.tuning.list_omits_last_cursor,
-    )?;
+    let taken: Vec<Value> = taken.map(crate::world::inventory::Vm::document).collect();
+    let body = page(&taken, &paging, world.tuning.list_omits_last_cursor)?;
     Ok(Answer::json(&body))
 }
 
@@ -48,7 +45,8 @@ pub fn vifs(world: &World, request: &Request) -> Result<Answer, NsxError> {
             .is_none_or(|wanted| body.get(name).and_then(Value::as_str) == Some(wanted))
     };
     let taken = shown.filter(|b| fits(b, "owner_vm_id") && fits(b, "lport_attachment_id"));
-    let body = page(taken.collect(), &paging, world.tuning.list_omits_last_cursor)?;
+    let taken: Vec<Value> = taken.collect();
+    let body = page(&taken, &paging, world.tuning.list_omits_last_cursor)?;
     Ok(Answer::json(&body))
 }
 

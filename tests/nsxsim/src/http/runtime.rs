@@ -24,11 +24,11 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
     }
     if let Some(root) = path.strip_suffix("/segments/state").filter(|r| root_of(r) == *r) {
         let segments = world.store.of_kind("Segment");
-        let states = segments
+        let states: Vec<Value> = segments
             .filter(|o| root_of(&o.path) == root)
             .map(|o| crate::world::realized::segment_state(o))
             .collect();
-        return Some(paged(world, request, states));
+        return Some(paged(world, request, &states));
     }
     let (head, tail) = path.rsplit_once('/')?;
     match (kind_at(head), tail) {
@@ -40,7 +40,7 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
     }
 }
 
-fn paged(world: &World, request: &Request, results: Vec<Value>) -> Result<Answer> {
+fn paged(world: &World, request: &Request, results: &[Value]) -> Result<Answer> {
     let paging = Paging::from_query(&request.query)?;
     Ok(Answer::json(&page(
         results,
@@ -59,7 +59,7 @@ fn realized(world: &mut World, request: &Request, rest: &str, actor: &Actor) -> 
     match rest {
         "realized-entities" if get => {
             let entities = world.realized_entities(needed(request, "intent_path")?)?;
-            paged(world, request, entities)
+            paged(world, request, &entities)
         }
         "realized-entity" if get => Ok(Answer::json(
             &world.realized_entity(needed(request, "realized_path")?)?,
@@ -71,7 +71,7 @@ fn realized(world: &mut World, request: &Request, rest: &str, actor: &Actor) -> 
         "status" if get => Ok(Answer::json(
             &world.realized_status(needed(request, "intent_path")?)?,
         )),
-        "alarms" if get => paged(world, request, world.alarms()),
+        "alarms" if get => paged(world, request, &world.alarms()),
         "virtual-machines" | "enforcement-points/default/virtual-machines" if get => {
             fabric::machines(world, request)
         }
@@ -144,7 +144,7 @@ fn gateway_firewall(world: &World, request: &Request, gateway: &str) -> Result<A
         .iter()
         .filter_map(|p| world.store.live(p))
         .map(|o| world.shown(o, true));
-    paged(world, request, policies.collect())
+    paged(world, request, &policies.collect::<Vec<_>>())
 }
 
 /// No packets flow here but probes, so counters stand at zero.
@@ -155,7 +155,7 @@ fn nat_statistics(world: &World, request: &Request, path: &str) -> Result<Answer
     let point = "/infra/sites/default/enforcement-points/default";
     let counters = json!({"active_sessions": 0, "total_bytes": 0, "total_packets": 0});
     let entry = json!({"enforcement_point_path": point, "rule_path": path, "rule_statistics": [counters]});
-    paged(world, request, vec![entry])
+    paged(world, request, &[entry])
 }
 
 /// `…/groups/{id}/members/{virtual-machines|ip-addresses|segments|segment-ports|vifs}`.
@@ -193,5 +193,5 @@ fn members(world: &World, request: &Request, path: &str) -> Option<Result<Answer
             return Some(Err(NsxError::bad(FIELD, message).common()));
         }
     };
-    Some(paged(world, request, results))
+    Some(paged(world, request, &results))
 }

@@ -94,7 +94,7 @@ impl World {
 ///
 /// # Errors
 /// 400 for a cursor this server did not give.
-pub fn page(all: Vec<Value>, paging: &Paging, omit_last: bool) -> Result<Value, NsxError> {
+pub fn page(all: &[Value], paging: &Paging, omit_last: bool) -> Result<Value, NsxError> {
     let all: Vec<&Value> = all.iter().collect();
     cut(
         all,
@@ -238,18 +238,18 @@ mod tests {
             .iter()
             .map(|n| json!({"display_name": n}))
             .collect();
-        let first = page(all.clone(), &query(&[("page_size", "2")]), true).unwrap();
+        let first = page(&all, &query(&[("page_size", "2")]), true).unwrap();
         assert_eq!(names(&first), ["a", "b"]);
         assert_eq!(first["result_count"], 3);
         let cursor = first["cursor"].as_str().unwrap();
-        let last = page(all, &query(&[("page_size", "2"), ("cursor", cursor)]), true).unwrap();
+        let last = page(&all, &query(&[("page_size", "2"), ("cursor", cursor)]), true).unwrap();
         assert_eq!(names(&last), ["c"]);
         assert!(last.get("cursor").is_none());
     }
 
     #[test]
     fn a_cursor_from_elsewhere_is_refused() {
-        assert!(page(Vec::new(), &query(&[("cursor", "17")]), true).is_err());
+        assert!(page(&[], &query(&[("cursor", "17")]), true).is_err());
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
             .map(|n| json!({"display_name": n.to_string(), "n": n}))
             .collect();
         let paging = query(&[("sort_by", "n"), ("sort_ascending", "false")]);
-        assert_eq!(names(&page(all, &paging, true).unwrap()), ["10", "9", "1"]);
+        assert_eq!(names(&page(&all, &paging, true).unwrap()), ["10", "9", "1"]);
     }
 
     #[test]
