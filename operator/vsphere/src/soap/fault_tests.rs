@@ -120,7 +120,9 @@ fn of_the_object() -> Vec<Row> {
         (
             "ManagedObjectNotFound",
             format!("<obj {OBJECT}/obj>"),
-            Error::ManagedObjectNotFound { object: Some(object()) },
+            Error::ManagedObjectNotFound {
+                object: Some(object()),
+            },
         ),
         (
             "InvalidPowerState",
