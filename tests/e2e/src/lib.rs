@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub mod gate;
+pub mod golden;
 pub mod manifests;
 pub mod outside;
 pub mod play;

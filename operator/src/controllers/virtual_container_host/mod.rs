@@ -8,6 +8,7 @@ mod datastore;
 mod dereference;
 mod find;
 mod networks;
+mod options;
 mod plan;
 mod removal;
 mod status;
