@@ -1,12 +1,13 @@
 //! Calls to the manager: limited, with a session, and with errors read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::limiter::{Limiter, Permit};
@@ -20,6 +21,14 @@ use crate::{Config, Error, Health, MayWrite, Priority, Trouble, Tuning};
 const POLICY: &str = "/policy/api/v1";
 /// Refusals for lack of capacity in a row before the manager counts as degraded.
 const BUSY_STREAK: u64 = 8;
+/// While writes are not confirmed, reads that succeed prove little: so long after the last one of them the manager counts
+/// as troubled. Longer than the longest pause between two attempts.
+const WRITE_TROUBLE: Duration = Duration::from_secs(20);
+/// Codes of 403 that speak of the session and not of a right: a wrong XSRF token, unknown credentials. On a session that
+/// was made a moment ago they mean that it was not kept. [NSX error codes]
+const SESSION_CODES: [u64; 2] = [98, 403];
+/// What troubles the manager is told for so long at least: two troubles in turns would else never be told.
+const TOLD_AT_LEAST: Duration = Duration::from_secs(5);
 /// How often a read is repeated before its caller hears of the trouble.
 const READ_ATTEMPTS: u32 = 5;
 
@@ -31,6 +40,10 @@ pub(crate) struct Client {
     health: watch::Sender<Health>,
     calls: AtomicU64,
     refused_in_a_row: AtomicU64,
+    /// When a write was last not confirmed, unless one was since.
+    unconfirmed: Mutex<Option<Instant>>,
+    /// When the present trouble began to be told.
+    troubled: Mutex<Option<Instant>>,
     read_timeout: Duration,
     write_timeout: Duration,
     may_write: MayWrite,
@@ -67,6 +80,8 @@ impl Client {
             health: watch::Sender::new(Health::Connected),
             calls: AtomicU64::new(0),
             refused_in_a_row: AtomicU64::new(0),
+            unconfirmed: Mutex::new(None),
+            troubled: Mutex::new(None),
             read_timeout: tuning.read_timeout,
             write_timeout: tuning.write_timeout,
             may_write: Arc::clone(&config.may_write),
@@ -171,7 +186,7 @@ impl Client {
     async fn call(&self, priority: Priority, call: &Call<'_>) -> Result<(String, Incoming), Error> {
         let permit = self.limiter.acquire(priority).await;
         let outcome = self.call_somewhere(&permit, call).await;
-        self.report(outcome.as_ref().map(|_| ()));
+        self.report(call.method != Method::GET, outcome.as_ref().map(|_| ()));
         outcome
     }
 
@@ -189,7 +204,9 @@ impl Client {
                     renewed = true;
                     Reason::Refused
                 }
-                Error::Forbidden(refusal) if refusal.status == 401 || refusal.code == 98 => {
+                Error::Forbidden(refusal)
+                    if refusal.status == 401 || SESSION_CODES.contains(&refusal.code) =>
+                {
                     return Err(Error::SessionLost {
                         url: ticket.url.clone(),
                     });
@@ -244,7 +261,11 @@ impl Client {
     }
 
     /// Tells the world how the manager is doing, as far as this outcome shows it.
-    fn report(&self, outcome: Result<(), &Error>) {
+    fn report(&self, write: bool, outcome: Result<(), &Error>) {
+        if write {
+            let lost = matches!(outcome, Err(Error::AmbiguousWrite { .. }));
+            *self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner) = lost.then(Instant::now);
+        }
         let trouble = match outcome {
             Err(Error::RateLimited(_) | Error::Busy(_)) => {
                 let streak = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
@@ -268,7 +289,9 @@ impl Client {
             // Any other answer is NSX's own: it is there and works.
             Ok(()) | Err(_) => {
                 self.refused_in_a_row.store(0, Ordering::Relaxed);
-                self.set_health(Health::Connected);
+                if !self.writes_are_lost() {
+                    self.set_health(Health::Connected);
+                }
                 None
             }
         };
@@ -277,7 +300,19 @@ impl Client {
         }
     }
 
+    fn writes_are_lost(&self) -> bool {
+        let unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        unconfirmed.is_some_and(|since| since.elapsed() < WRITE_TROUBLE)
+    }
+
     fn set_health(&self, health: Health) {
+        let mut troubled = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = troubled.is_some_and(|since| since.elapsed() < TOLD_AT_LEAST);
+        if health != Health::Connected && fresh {
+            return;
+        }
+        *troubled = (health != Health::Connected).then(Instant::now);
+        drop(troubled);
         self.health.send_if_modified(|current| {
             let changed = *current != health;
             *current = health;
