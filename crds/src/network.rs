@@ -5,11 +5,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::common::{DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, conditions_schema, named_list};
+use crate::common::{
+    DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, conditions_schema, named_list,
+};
 use crate::site::NamespaceMatch;
 use crate::text::{
-    Address, AddressOrCidr, AddressRange, InterfaceAddress, ItemName, MacAddress, NetworkName, OutsideName, Period,
-    VlanRange,
+    Address, AddressOrCidr, AddressRange, InterfaceAddress, ItemName, MacAddress, NetworkName, OutsideName,
+    Period, VlanRange,
 };
 
 /// A network that virtual container hosts and containers attach to.

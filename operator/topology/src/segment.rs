@@ -331,7 +331,10 @@ mod tests {
             json!({"option121": {"static_routes": [{"network": "10.99.0.0/16", "next_hop": "10.30.0.254"}]},
                 "others": [{"code": 66, "values": ["tftp.example.com"]}]})
         );
-        assert_eq!(intents[1].path, "/infra/segments/vic-1/dhcp-static-binding-configs/printer");
+        assert_eq!(
+            intents[1].path,
+            "/infra/segments/vic-1/dhcp-static-binding-configs/printer"
+        );
         assert_eq!(
             Value::Object(intents[1].body.clone()),
             json!({"display_name": "net printer", "tags": [], "mac_address": "02:00:00:00:00:01",
@@ -343,21 +346,52 @@ mod tests {
     fn requests_are_passed_on_to_the_servers_of_a_shared_profile() {
         let servers: Vec<Ipv4Addr> = vec!["10.20.0.67".parse().unwrap(), "10.20.0.68".parse().unwrap()];
         let relay = dhcp_relay("i", &servers);
-        assert_eq!(relay.body["server_addresses"], json!(["10.20.0.67", "10.20.0.68"]));
+        assert_eq!(
+            relay.body["server_addresses"],
+            json!(["10.20.0.67", "10.20.0.68"])
+        );
         assert_ne!(relay.path, dhcp_relay("i", &servers[..1]).path);
-        let subnet = SubnetSpec { dhcp: None, relay_path: Some(relay.path.clone()), ..served() };
+        let subnet = SubnetSpec {
+            dhcp: None,
+            relay_path: Some(relay.path.clone()),
+            ..served()
+        };
         let intent = spec(Some(subnet)).intent();
         assert_eq!(intent.body["dhcp_config_path"], json!(relay.path));
-        assert_eq!(intent.body["subnets"], json!([{"gateway_address": "10.30.0.1/24"}]));
+        assert_eq!(
+            intent.body["subnets"],
+            json!([{"gateway_address": "10.30.0.1/24"}])
+        );
     }
 
     #[test]
     fn what_differs_from_the_default_is_declared() {
         let plain = spec(None).intent().body;
         let cases = [
-            (SegmentSpec { vlans: vec!["100".into(), "200-299".into()], ..spec(None) }, "vlan_ids", json!(["100", "200-299"])),
-            (SegmentSpec { source_replication: true, ..spec(None) }, "replication_mode", json!("SOURCE")),
-            (SegmentSpec { down: true, ..spec(None) }, "admin_state", json!("DOWN")),
+            (
+                SegmentSpec {
+                    vlans: vec!["100".into(), "200-299".into()],
+                    ..spec(None)
+                },
+                "vlan_ids",
+                json!(["100", "200-299"]),
+            ),
+            (
+                SegmentSpec {
+                    source_replication: true,
+                    ..spec(None)
+                },
+                "replication_mode",
+                json!("SOURCE"),
+            ),
+            (
+                SegmentSpec {
+                    down: true,
+                    ..spec(None)
+                },
+                "admin_state",
+                json!("DOWN"),
+            ),
         ];
         for (spec, field, expected) in cases {
             assert_eq!(spec.intent().body[field], expected);

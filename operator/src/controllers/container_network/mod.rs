@@ -56,7 +56,8 @@ impl Declared for ContainerNetwork {
         if ctx.facts.publish_network(&key, facts) {
             ctx.wake.changed(&Topic::Object(key));
         }
-        outcome.map(|summary| status::with_kept_zone(status::with_declined(summary, &declined), zone.as_deref()))
+        outcome
+            .map(|summary| status::with_kept_zone(status::with_declined(summary, &declined), zone.as_deref()))
     }
 
     async fn finalize(

@@ -142,7 +142,8 @@ async fn segment(
         return await_removal(ctx, key, ground, &owner.uid);
     };
     if retain {
-        return submit_retained(&ground.connected, &owner.uid, &[observed]).await;
+        let own = engine.owned_with(&nsx::Tag::new(topology::UID_SCOPE, &owner.uid));
+        return submit_retained(&ground.connected, &owner.uid, &own).await;
     }
     let changes = deletions(ground, engine, owner, &observed)?;
     submit_removal(&ground.connected, &owner.uid, changes).await?;

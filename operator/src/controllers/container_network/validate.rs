@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use topology::{BindingSpec, Grants, Owner, Range};
 use vic_crds::{
-    AdminState, BackingType, ContainerNetwork, Dhcp, DhcpMode, ReplacePolicy, ReplicationMode, SegmentBacking, Subnet,
+    AdminState, BackingType, ContainerNetwork, Dhcp, DhcpMode, ReplacePolicy, ReplicationMode,
+    SegmentBacking, Subnet,
 };
 
 use super::dereference::{Carrier, References};
@@ -151,7 +152,10 @@ fn backing(
                 return Err(refuse(format!("gateway {}", gateway.itself.label)));
             }
             let body = network.spec.backing.segment.as_ref();
-            let manner = body.map_or_else(|| Ok(Manner::default()), |body| manner(body, key, references, grants))?;
+            let manner = body.map_or_else(
+                || Ok(Manner::default()),
+                |body| manner(body, key, references, grants),
+            )?;
             Ok(Backing::Segment {
                 manner,
                 transport_zone: transport_zone.clone(),
@@ -198,7 +202,10 @@ fn manner(
         ));
     }
     if !body.vlan_ids.is_empty() && body.gateway.is_some() {
-        return Err(invalid(VLANS, "may not be set beside gateway: a VLAN segment is connected to none"));
+        return Err(invalid(
+            VLANS,
+            "may not be set beside gateway: a VLAN segment is connected to none",
+        ));
     }
     Ok(Manner {
         vlans: body.vlan_ids.iter().map(ToString::to_string).collect(),
@@ -209,7 +216,9 @@ fn manner(
 
 /// Where requests are passed on to; the gateway does it.
 fn relays(subnet: Option<&Subnet>, backing: &Backing) -> Result<Vec<Ipv4Addr>, ValidateError> {
-    let relay = subnet.and_then(|subnet| subnet.dhcp.as_ref()).filter(|dhcp| dhcp.mode == DhcpMode::Relay);
+    let relay = subnet
+        .and_then(|subnet| subnet.dhcp.as_ref())
+        .filter(|dhcp| dhcp.mode == DhcpMode::Relay);
     let Some(dhcp) = relay else { return Ok(Vec::new()) };
     if !matches!(backing, Backing::Segment { gateway: Some(_), .. }) {
         return Err(invalid(
@@ -217,7 +226,11 @@ fn relays(subnet: Option<&Subnet>, backing: &Backing) -> Result<Vec<Ipv4Addr>, V
             "Relay needs a segment with a gateway, which passes the requests on",
         ));
     }
-    Ok(dhcp.relay_servers.iter().filter_map(|server| server.parse().ok()).collect())
+    Ok(dhcp
+        .relay_servers
+        .iter()
+        .filter_map(|server| server.parse().ok())
+        .collect())
 }
 
 fn check_granted_subnet(
@@ -367,11 +380,20 @@ fn read_bindings(
             return Err(invalid(&field, rule));
         }
         if let Some(range) = ranges.iter().find(|range| range.contains(address)) {
-            return Err(invalid(&field, format!("{address} lies in the range {range}, which others get")));
+            return Err(invalid(
+                &field,
+                format!("{address} lies in the range {range}, which others get"),
+            ));
         }
         let mac = binding.mac_address.to_lowercase();
-        if let Some(other) = bindings.iter().find(|other| other.mac == mac || other.address == address) {
-            return Err(invalid(&field, format!("{} has the same address or MAC address", other.name)));
+        if let Some(other) = bindings
+            .iter()
+            .find(|other| other.mac == mac || other.address == address)
+        {
+            return Err(invalid(
+                &field,
+                format!("{} has the same address or MAC address", other.name),
+            ));
         }
         bindings.push(BindingSpec {
             name: binding.name.to_string(),
@@ -416,17 +438,37 @@ mod tests {
         let (one, two) = ("02:00:00:00:00:0A", "02:00:00:00:00:02");
         let cases = [
             (vec![binding("a", one, "10.30.0.5")], None),
-            (vec![binding("a", one, "10.31.0.5")], Some("must lie in 10.30.0.0/24")),
-            (vec![binding("a", one, "10.30.0.1")], Some("neither the gateway's")),
+            (
+                vec![binding("a", one, "10.31.0.5")],
+                Some("must lie in 10.30.0.0/24"),
+            ),
+            (
+                vec![binding("a", one, "10.30.0.1")],
+                Some("neither the gateway's"),
+            ),
             (vec![binding("a", one, "10.30.0.2")], Some("nor the server's")),
             (vec![binding("a", one, "10.30.0.15")], Some("lies in the range")),
-            (vec![binding("a", one, "10.30.0.5"), binding("b", one, "10.30.0.6")], Some("a has the same")),
-            (vec![binding("a", one, "10.30.0.5"), binding("b", two, "10.30.0.5")], Some("a has the same")),
-            (vec![binding("a", one, "10.30.0.5"), binding("b", two, "10.30.0.6")], None),
+            (
+                vec![binding("a", one, "10.30.0.5"), binding("b", one, "10.30.0.6")],
+                Some("a has the same"),
+            ),
+            (
+                vec![binding("a", one, "10.30.0.5"), binding("b", two, "10.30.0.5")],
+                Some("a has the same"),
+            ),
+            (
+                vec![binding("a", one, "10.30.0.5"), binding("b", two, "10.30.0.6")],
+                None,
+            ),
         ];
         for (bindings, refused) in cases {
             let mut subnet = subnet("10.30.0.2", &["10.30.0.11-10.30.0.20"], "1h");
-            subnet.dhcp.as_mut().unwrap().static_bindings.clone_from(&bindings);
+            subnet
+                .dhcp
+                .as_mut()
+                .unwrap()
+                .static_bindings
+                .clone_from(&bindings);
             match (read_subnet(&subnet), refused) {
                 (Ok((_, server)), None) => {
                     let server = server.unwrap();
@@ -435,7 +477,10 @@ mod tests {
                 }
                 (Err(error), Some(text)) => {
                     let error = error.to_string();
-                    assert!(error.contains(text) && error.contains("staticBindings["), "{error}");
+                    assert!(
+                        error.contains(text) && error.contains("staticBindings["),
+                        "{error}"
+                    );
                 }
                 (Ok(_), Some(text)) => panic!("{bindings:?} should be refused: {text}"),
                 (Err(error), None) => panic!("{bindings:?}: {error}"),
