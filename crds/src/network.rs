@@ -2,12 +2,17 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::common::{DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, conditions_schema};
+use crate::common::{
+    DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, conditions_schema, named_list,
+};
 use crate::site::NamespaceMatch;
-use crate::text::{Address, AddressRange, InterfaceAddress, NetworkName, OutsideName, Period};
+use crate::text::{
+    Address, AddressOrCidr, AddressRange, InterfaceAddress, ItemName, MacAddress, NetworkName, OutsideName,
+    Period, VlanRange,
+};
 
 /// A network that virtual container hosts and containers attach to.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -67,6 +72,9 @@ pub struct ContainerNetworkSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1))]
     pub subnets: Vec<Subnet>,
+    /// What becomes of the network when the spec changes what NSX cannot change. Absent: `Never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_policy: Option<ReplacePolicy>,
     /// Namespaces that may use the network: their VCHs, rules and policies name it with its namespace. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_with: Option<NamespaceMatch>,
@@ -136,6 +144,47 @@ pub struct SegmentBacking {
     /// The gateway it is connected to; absent, it is connected to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayRef>,
+    /// VLANs or ranges of them, for a segment in a VLAN transport zone; it is connected to no gateway.
+    #[serde(default, rename = "vlanIDs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub vlan_ids: Vec<VlanRange>,
+    /// How an overlay segment replicates broadcasts. Absent: `MTEP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_mode: Option<ReplicationMode>,
+    /// Whether its ports forward. Absent: `Up`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_state: Option<AdminState>,
+}
+
+/// How an overlay segment replicates broadcasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReplicationMode {
+    /// Hosts of each subnet pass them on.
+    #[default]
+    #[serde(rename = "MTEP")]
+    Mtep,
+    /// The sender's host sends each copy.
+    Source,
+}
+
+/// Whether a segment's ports forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AdminState {
+    /// They do.
+    #[default]
+    Up,
+    /// They do not.
+    Down,
+}
+
+/// What becomes of a network whose spec changed where NSX cannot change it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReplacePolicy {
+    /// It stays as it was, and says so.
+    #[default]
+    Never,
+    /// It is deleted and made anew, once no port is attached.
+    Recreate,
 }
 
 /// A network that someone else made.
@@ -163,7 +212,11 @@ pub struct Subnet {
 /// DHCP on a subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.mode != 'Server' || (has(self.serverAddress) && has(self.ranges))").message("mode Server needs serverAddress and ranges"))]
+#[x_kube(
+    validation = Rule::new("self.mode != 'Server' || (has(self.serverAddress) && has(self.ranges))").message("mode Server needs serverAddress and ranges"),
+    validation = Rule::new("(self.mode == 'Relay') == has(self.relayServers)").message("relayServers must be set with mode Relay, and only then"),
+    validation = Rule::new("self.mode == 'Server' || (!has(self.options) && !has(self.staticBindings))").message("options and staticBindings need mode Server")
+)]
 pub struct Dhcp {
     /// Who answers.
     pub mode: DhcpMode,
@@ -177,6 +230,70 @@ pub struct Dhcp {
     /// How long a lease holds, at least `60s`. Absent: `24h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_time: Option<Period>,
+    /// Servers elsewhere that requests are passed on to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub relay_servers: Vec<Address>,
+    /// What the server tells beside address, gateway and name servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<DhcpOptions>,
+    /// Addresses kept for MAC addresses; outside of the ranges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "bindings_schema")]
+    pub static_bindings: Vec<StaticBinding>,
+}
+
+fn bindings_schema(generator: &mut SchemaGenerator) -> Schema {
+    named_list::<StaticBinding>(generator, 64)
+}
+
+/// What a DHCP server tells.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DhcpOptions {
+    /// Routes (option 121).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 27))]
+    pub routes: Vec<DhcpRoute>,
+    /// Any other option, by its number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub others: Vec<DhcpOption>,
+}
+
+/// A route that DHCP tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DhcpRoute {
+    /// Where to.
+    pub network: AddressOrCidr,
+    /// By way of.
+    pub next_hop: Address,
+}
+
+/// A DHCP option by its number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DhcpOption {
+    /// Its number.
+    #[schemars(range(min = 0, max = 255))]
+    pub code: i32,
+    /// Its values.
+    #[schemars(length(min = 1, max = 10))]
+    pub values: Vec<OutsideName>,
+}
+
+/// An address kept for a MAC address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StaticBinding {
+    /// The binding's name.
+    pub name: ItemName,
+    /// For whom.
+    pub mac_address: MacAddress,
+    /// The address; in the subnet and outside of the ranges.
+    pub address: Address,
+    /// The host name that goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_name: Option<ItemName>,
 }
 
 /// Who answers DHCP on a subnet.
@@ -184,6 +301,8 @@ pub struct Dhcp {
 pub enum DhcpMode {
     /// A server that the operator declares on the segment.
     Server,
+    /// Servers elsewhere, to which the gateway passes requests on.
+    Relay,
     /// A server that someone else runs there.
     External,
 }

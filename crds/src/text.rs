@@ -182,6 +182,10 @@ text! {
     }
 }
 text! {
+    /// A MAC address in six pairs of hexadecimal digits.
+    MacAddress { "maxLength": 17, "pattern": "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$" }
+}
+text! {
     /// A folder on a datastore, relative to its root.
     FolderPath { "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$" }
 }

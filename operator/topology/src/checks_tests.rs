@@ -135,7 +135,11 @@ fn what_cannot_be_served_names_its_field() {
             ranges: vec!["10.30.0.11-10.30.0.99".parse().unwrap(); ranges],
             lease_seconds,
             profile_path: "/infra/dhcp-server-configs/p".into(),
+            routes: Vec::new(),
+            options: Vec::new(),
+            bindings: Vec::new(),
         }),
+        relay_path: None,
     };
     let cases = [
         (subnet(2, 99, 60), None),

@@ -29,7 +29,9 @@ pub use intent::{Change, Intent};
 pub use microsegmentation::{MachineMatch, Members, MicrosegRule, MicrosegSpec, NameMatch, Peers};
 pub use nat::{NatAction, NatFirewall, NatProtocol, NatSpec, Ports, check_ports};
 pub use plan::{Plan, Step, Verb, nsx_plan};
-pub use segment::{DhcpSpec, SegmentSpec, SubnetSpec, dhcp_profile, ranges_in_effect, segment_path};
+pub use segment::{
+    BindingSpec, DhcpSpec, SegmentSpec, SubnetSpec, dhcp_profile, dhcp_relay, ranges_in_effect, segment_path,
+};
 pub use sharing::{Shared, Sharing};
 pub use tenancy::Grants;
 pub use winner::{Contender, Holder, winner};

@@ -447,6 +447,7 @@ proptest! {
         host in 1_u8..=254,
         served in any::<bool>(),
         routed in any::<bool>(),
+        told in any::<bool>(),
         lease in 60_u64..=4_294_967_295,
         dns in prop::collection::vec(any::<u32>().prop_map(Ipv4Addr::from), 0..=2),
     ) {
@@ -456,12 +457,25 @@ proptest! {
             ranges: vec!["10.30.0.11-10.30.0.99".parse().unwrap(), "10.30.0.120-10.30.0.120".parse().unwrap()],
             lease_seconds: lease,
             profile_path: profile.path.clone(),
+            routes: vec![("10.99.0.0/16".parse().unwrap(), Ipv4Addr::new(10, 30, 0, 254)); usize::from(told)],
+            options: vec![(66, vec!["tftp.example.com".into()]); usize::from(told)],
+            bindings: vec![
+                BindingSpec {
+                    name: "printer".into(),
+                    mac: "02:00:00:00:00:01".into(),
+                    address: Ipv4Addr::new(10, 30, 0, 5),
+                    host_name: routed.then(|| "printer".into()),
+                };
+                usize::from(told)
+            ],
         };
+        let relay = dhcp_relay("i", &[Ipv4Addr::new(10, 20, 0, 67)]);
         let subnet = SubnetSpec {
             gateway: Ipv4Addr::new(10, 30, 0, 1),
             net: "10.30.0.0/24".parse().unwrap(),
             dns,
             dhcp: served.then_some(dhcp),
+            relay_path: (!served).then(|| relay.path.clone()),
         };
         let segment = SegmentSpec {
             id: owner("n").external_id(),
@@ -470,8 +484,20 @@ proptest! {
             transport_zone_path: "/infra/sites/default/enforcement-points/default/transport-zones/overlay".into(),
             connectivity_path: routed.then(|| "/infra/tier-1s/edge".into()),
             subnet: (served || routed).then_some(subnet),
+            vlans: Vec::new(),
+            source_replication: told,
+            down: !routed,
         };
-        let intents = [profile, segment.intent()];
+        let vlan = SegmentSpec {
+            id: owner("vlan").external_id(),
+            connectivity_path: None,
+            subnet: None,
+            vlans: vec!["100".into(), "200-299".into()],
+            source_replication: false,
+            ..segment.clone()
+        };
+        let intents: Vec<Intent> =
+            [profile, relay].into_iter().chain(segment.intents()).chain(vlan.intents()).collect();
         prop_assert_eq!(faults_of(&intents), Vec::<String>::new());
         let observe = |path: &str| intents.iter().find(|intent| intent.path == path).map(read_back);
         prop_assert!(nsx_plan(&intents, observe, &[]).is_empty());

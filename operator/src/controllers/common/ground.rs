@@ -142,7 +142,7 @@ fn grants_of(allow: &vic_crds::Grants) -> Grants {
     }
 }
 
-fn vlan_range(text: &str) -> Option<(u16, u16)> {
+pub(crate) fn vlan_range(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Some((first.parse().ok()?, last.parse().ok()?))
 }

@@ -47,6 +47,7 @@ impl Declared for ContainerNetwork {
         let references = dereference::dereference(&self, &ctx, &key).await?;
         let mut wanted = validate::validate(&self, &ctx, &key, &references)?;
         let declined = plan::keep_ranges(&references, &mut wanted);
+        let zone = plan::keep_zone(&references, &mut wanted);
         validate::check_served(&wanted)?;
         status::describe(&wanted, details);
         let outcome = realize(&self, &ctx, &references, &wanted, details).await;
@@ -55,7 +56,8 @@ impl Declared for ContainerNetwork {
         if ctx.facts.publish_network(&key, facts) {
             ctx.wake.changed(&Topic::Object(key));
         }
-        outcome.map(|summary| status::with_declined(summary, &declined))
+        outcome
+            .map(|summary| status::with_kept_zone(status::with_declined(summary, &declined), zone.as_deref()))
     }
 
     async fn finalize(
@@ -79,6 +81,9 @@ async fn realize(
 ) -> Result<Summary, Failure> {
     let observing = network.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe;
     let uid = &wanted.owner.uid;
+    if !observing && plan::is_misplaced(references, wanted) {
+        return removal::make_room(ctx, references, wanted).await;
+    }
     let unused = if observing {
         Vec::new()
     } else {

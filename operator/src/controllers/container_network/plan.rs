@@ -166,7 +166,11 @@ pub(super) fn subnet(wanted: &Wanted) -> Option<SubnetSpec> {
             ranges: server.ranges.clone(),
             lease_seconds: server.lease_seconds,
             profile_path: profile.path,
+            routes: server.routes.clone(),
+            options: server.options.clone(),
+            bindings: server.bindings.clone(),
         });
+    let relay_path = relay(wanted).map(|relay| relay.path);
     let facts = wanted
         .subnet
         .as_ref()
@@ -176,6 +180,7 @@ pub(super) fn subnet(wanted: &Wanted) -> Option<SubnetSpec> {
         net: facts.net,
         dns: facts.dns_servers.clone(),
         dhcp,
+        relay_path,
     })
 }
 
@@ -190,11 +195,17 @@ fn profile(wanted: &Wanted) -> Option<Intent> {
         .map(|_| topology::dhcp_profile(&wanted.owner.instance, edge_cluster.as_deref()))
 }
 
-/// The segment and, with DHCP, its server profile.
+/// The relay profile that the segment shares with others.
+fn relay(wanted: &Wanted) -> Option<Intent> {
+    (!wanted.relays.is_empty()).then(|| topology::dhcp_relay(&wanted.owner.instance, &wanted.relays))
+}
+
+/// The segment and, with DHCP, its server or relay profile.
 pub(super) fn intents(wanted: &Wanted) -> Vec<Intent> {
     let Backing::Segment {
         transport_zone,
         gateway,
+        manner,
         ..
     } = &wanted.backing
     else {
@@ -207,8 +218,15 @@ pub(super) fn intents(wanted: &Wanted) -> Vec<Intent> {
         transport_zone_path: transport_zone.clone(),
         connectivity_path: gateway.clone(),
         subnet: subnet(wanted),
+        vlans: manner.vlans.clone(),
+        source_replication: manner.source_replication,
+        down: manner.down,
     };
-    profile(wanted).into_iter().chain([segment.intent()]).collect()
+    profile(wanted)
+        .into_iter()
+        .chain(relay(wanted))
+        .chain(segment.intents())
+        .collect()
 }
 
 /// NSX lets DHCP ranges grow and never shrink: ranges that would are declined, and the old ones stay.
@@ -233,6 +251,35 @@ pub(super) fn keep_ranges(references: &References, wanted: &mut Wanted) -> Vec<R
     }
 }
 
+/// NSX cannot move a segment to another transport zone: it stays where it is, unless the spec has it made anew.
+/// Returns the zone that is not taken over.
+pub(super) fn keep_zone(references: &References, wanted: &mut Wanted) -> Option<String> {
+    let there = zone_of(references, wanted)?;
+    match &mut wanted.backing {
+        Backing::Segment { transport_zone, .. } if *transport_zone != there && !wanted.recreate => {
+            Some(std::mem::replace(transport_zone, there))
+        }
+        _ => None,
+    }
+}
+
+/// The transport zone that the segment is in.
+fn zone_of(references: &References, wanted: &Wanted) -> Option<String> {
+    let path = topology::segment_path(&wanted.owner.external_id());
+    let segment = references.ground.connected.nsx.as_ref()?.get(&path)?;
+    segment.text("transport_zone_path").map(str::to_owned)
+}
+
+/// Whether the segment has to go before it can be as declared: it is in another transport zone.
+pub(super) fn is_misplaced(references: &References, wanted: &Wanted) -> bool {
+    match &wanted.backing {
+        Backing::Segment { transport_zone, .. } => {
+            zone_of(references, wanted).is_some_and(|there| there != *transport_zone)
+        }
+        _ => false,
+    }
+}
+
 fn ranges_of(segment: &Value) -> Vec<Range> {
     let ranges = segment
         .pointer("/subnets/0/dhcp_ranges")
@@ -248,6 +295,7 @@ fn ranges_of(segment: &Value) -> Vec<Range> {
 pub(super) fn uses(wanted: &Wanted) -> Vec<Shared> {
     profile(wanted)
         .into_iter()
+        .chain(relay(wanted))
         .map(|profile| (profile.path, profile.resource_type.to_owned()))
         .collect()
 }
@@ -257,7 +305,17 @@ fn segment(references: &References, wanted: &Wanted, unused: &[Shared]) -> Plan<
         return Plan::default();
     };
     let observe = |path: &str| engine.get(path).map(|observed| Value::clone(&observed.body));
-    let plan = topology::nsx_plan(&intents(wanted), observe, unused);
+    let intents = intents(wanted);
+    // Bindings that were taken out of the spec.
+    let tag = nsx::Tag::new(topology::UID_SCOPE, &wanted.owner.uid);
+    let mut obsolete: Vec<Shared> = engine
+        .owned_with(&tag)
+        .into_iter()
+        .filter(|observed| intents.iter().all(|intent| intent.path != observed.path))
+        .map(|observed| (observed.path, observed.resource_type))
+        .collect();
+    obsolete.extend(unused.iter().cloned());
+    let plan = topology::nsx_plan(&intents, observe, &obsolete);
     Plan {
         steps: plan
             .steps
@@ -300,6 +358,8 @@ mod tests {
             },
             subnet: None,
             dhcp: None,
+            relays: Vec::new(),
+            recreate: false,
         }
     }
 

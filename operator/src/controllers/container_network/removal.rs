@@ -4,14 +4,17 @@ use topology::Owner;
 use vic_crds::{BackingType, ContainerNetwork, ContainerNetworkStatus, DeletionPolicy, ManagementPolicy};
 use vsphere::PortGroupSpec;
 
+use super::dereference::References;
 use super::plan::own_port_group;
+use super::validate::Wanted;
+use crate::conditions::Summary;
 use crate::context::Context;
 use crate::controllers::common::{
-    Ground, await_certainty, await_removal, ground, submit_removal, submit_retained,
+    Ground, await_certainty, await_removal, deleted, ground, submit_as, submit_removal, submit_retained,
 };
 use crate::controllers::site::in_use;
 use crate::failure::{ApplyError, DereferenceError, Failure, PlanError};
-use crate::kind::ObjectKey;
+use crate::kind::{Kind, ObjectKey};
 use crate::wake::Topic;
 
 /// What the description of a retained port group says in place of our mark.
@@ -139,8 +142,48 @@ async fn segment(
         return await_removal(ctx, key, ground, &owner.uid);
     };
     if retain {
-        return submit_retained(&ground.connected, &owner.uid, &[observed]).await;
+        let own = engine.owned_with(&nsx::Tag::new(topology::UID_SCOPE, &owner.uid));
+        return submit_retained(&ground.connected, &owner.uid, &own).await;
     }
+    let changes = deletions(ground, engine, owner, &observed)?;
+    submit_removal(&ground.connected, &owner.uid, changes).await?;
+    await_removal(ctx, key, ground, &owner.uid)
+}
+
+/// A segment in the way of what it shall be is deleted, once no VM is attached; the next reconcile makes it anew.
+pub(super) async fn make_room(
+    ctx: &Context,
+    references: &References,
+    wanted: &Wanted,
+) -> Result<Summary, Failure> {
+    let ground = &references.ground;
+    let engine = ground.connected.nsx()?;
+    let owner = &wanted.owner;
+    let path = topology::segment_path(&owner.external_id());
+    let key = ObjectKey::new(Kind::ContainerNetwork, &owner.namespace, &owner.name);
+    ctx.wake.watch(
+        &key,
+        Topic::Nsx {
+            site: ground.site.clone(),
+            path: path.clone(),
+        },
+    );
+    if let Some(observed) = engine.get(&path) {
+        let changes = deletions(ground, engine, owner, &observed)?;
+        tracing::info!(segment = wanted.display_name, "is deleted to be made anew");
+        submit_as(&ground.connected, &owner.uid, changes).await?;
+    }
+    let waits = format!("segment {} is gone and can be made anew", wanted.display_name);
+    Err(ApplyError::Realizing(waits).into())
+}
+
+/// The segment and what lies below it, unless a VM is attached.
+fn deletions(
+    ground: &Ground,
+    engine: &nsx::Engine,
+    owner: &Owner,
+    observed: &nsx::Observed,
+) -> Result<Vec<nsx::Change>, PlanError> {
     let joined = observed.text("realization_id").map(str::to_owned);
     let group = ground.connected.vsphere.read(|inventory| {
         inventory
@@ -152,10 +195,6 @@ async fn segment(
     if let Some(group) = group {
         still_attached(&ground.connected.vsphere, &group)?;
     }
-    let changes = vec![nsx::Change::Delete {
-        path,
-        resource_type: "Segment".to_owned(),
-    }];
-    submit_removal(&ground.connected, &owner.uid, changes).await?;
-    await_removal(ctx, key, ground, &owner.uid)
+    let own = engine.owned_with(&nsx::Tag::new(topology::UID_SCOPE, &owner.uid));
+    Ok(own.iter().map(deleted).collect())
 }

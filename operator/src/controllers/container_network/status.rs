@@ -34,6 +34,7 @@ pub(super) fn describe(wanted: &Wanted, details: &mut ContainerNetworkStatus) {
             transport_zone,
             gateway,
             edge_cluster,
+            ..
         } => {
             details.backing = Some("Segment".to_owned());
             details.segment_path = Some(segment_path(wanted));
@@ -73,6 +74,21 @@ pub(super) fn with_declined(summary: Summary, declined: &[Range]) -> Summary {
     Summary {
         message,
         declined: Some("RangesGrowOnly"),
+        ..summary
+    }
+}
+
+/// Says of a transport zone that is not taken over.
+pub(super) fn with_kept_zone(summary: Summary, declined: Option<&str>) -> Summary {
+    let Some(zone) = declined else { return summary };
+    let name = zone.rsplit('/').next().unwrap_or_default();
+    let message = format!(
+        "{} It stays in its transport zone, which NSX cannot change: set spec.replacePolicy: Recreate to have it deleted and made anew in {name}.",
+        summary.message,
+    );
+    Summary {
+        message,
+        declined: Some("Immutable"),
         ..summary
     }
 }
