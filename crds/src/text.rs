@@ -182,6 +182,13 @@ text! {
     }
 }
 text! {
+    /// The policy path of a gateway's interface.
+    InterfacePath {
+        "maxLength": 512,
+        "pattern": "^/infra/tier-[01]s/[^/ ]+/locale-services/[^/ ]+/(interfaces|service-interfaces)/[^/ ]+$"
+    }
+}
+text! {
     /// A folder on a datastore, relative to its root.
     FolderPath { "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$" }
 }

@@ -70,6 +70,7 @@ pub(crate) fn word(resource_type: &str) -> &str {
         "GatewayPolicy" => "gateway policy",
         "Service" => "service",
         "DhcpServerConfig" => "DHCP profile",
+        "IpAddressAllocation" => "pool address",
         "Tier1" => "Tier-1 gateway",
         "LocaleServices" => "locale services",
         "Tier1Interface" => "interface",
