@@ -383,15 +383,12 @@ async fn turn(world: &World, cases: &[Case], keys: &[Key]) -> Outcome {
     let mut gone = Vec::new();
     let mut changed = Vec::new();
     for (case, key) in cases.iter().zip(keys) {
-        match case.change() {
-            Some(patch) => {
-                world.change(key, &patch).await?;
-                changed.push(key.clone());
-            }
-            None => {
-                world.delete(key).await?;
-                gone.push(key.clone());
-            }
+        if let Some(patch) = case.change() {
+            world.change(key, &patch).await?;
+            changed.push(key.clone());
+        } else {
+            world.delete(key).await?;
+            gone.push(key.clone());
         }
     }
     world.all_ready(&changed).await?;
