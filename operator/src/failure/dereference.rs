@@ -37,9 +37,6 @@ pub enum DereferenceError {
     /// An edge gateway is not ready.
     #[error("waits for EdgeGateway {0}")]
     GatewayNotReady(String),
-    /// A container host does not exist.
-    #[error("VirtualContainerHost {0} does not exist in this namespace")]
-    HostMissing(String),
     /// A gateway cannot do what is asked of it.
     #[error("gateway {gateway} {why}; nothing was written to NSX")]
     GatewayUnsuitable {
@@ -127,7 +124,6 @@ pub(super) fn verdict_of(error: &DereferenceError) -> Verdict {
         DereferenceError::NetworkNotReady(_) => verdict("NetworkNotReady", ResolvedRefs, Class::Blocked),
         DereferenceError::GatewayMissing(_) => verdict("GatewayNotFound", ResolvedRefs, Class::Blocked),
         DereferenceError::GatewayNotReady(_) => verdict("GatewayNotReady", ResolvedRefs, Class::Blocked),
-        DereferenceError::HostMissing(_) => verdict("HostNotFound", ResolvedRefs, Class::Blocked),
         DereferenceError::GatewayUnsuitable { .. } => {
             verdict("GatewayUnsuitable", ResolvedRefs, Class::Blocked)
         }
