@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::{
     DeletionPolicy, GatewayRef, ManagementPolicy, ObjectRef, Resolved, SharedRef, conditions_schema,
 };
-use crate::text::{AddressOrCidr, Cidr};
+use crate::text::{AddressOrCidr, Cidr, ContainerName, InterfacePath, ItemName, OutsideName};
 
 /// One NAT rule on an edge gateway, with its north-south firewall rule.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -58,7 +58,8 @@ use crate::text::{AddressOrCidr, Cidr};
     validation = Rule::new("!has(self.external) || !has(self.external.port) || (has(self.protocol) && (self.protocol == 'TCP' || self.protocol == 'UDP'))").message("external.port needs protocol TCP or UDP"),
     validation = Rule::new("!has(self.internal) || !has(self.internal.port) || (self.action == 'DNAT' && has(self.external) && has(self.external.port))").message("internal.port needs action DNAT and external.port"),
     validation = Rule::new("self.action != 'Reflexive' || !has(self.external) || !has(self.external.port)").message("external.port may not be set for Reflexive"),
-    validation = Rule::new("self.action != 'DNAT' || !has(self.internal) || has(self.internal.address)").message("internal.address is required for DNAT"),
+    validation = Rule::new("self.action != 'DNAT' || !has(self.internal) || has(self.internal.address) || has(self.internal.container)").message("internal.address or internal.container is required for DNAT"),
+    validation = Rule::new("self.action == 'DNAT' || !has(self.internal) || !has(self.internal.container)").message("internal.container may be set for DNAT only"),
     validation = Rule::new("self.action != 'Reflexive' || !has(self.internal) || has(self.internal.address)").message("internal.address is required for Reflexive")
 )]
 pub struct EdgeNatRuleSpec {
@@ -76,9 +77,13 @@ pub struct EdgeNatRuleSpec {
     /// The containers' side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<Internal>,
-    /// The peer the rule is limited to; absent, any.
+    /// The peers the rule is limited to; absent, any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
+    /// Interfaces of the gateway that the rule is limited to; absent, all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub scope: Vec<InterfaceRef>,
     /// The gateway, where no internal network tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayRef>,
@@ -142,11 +147,16 @@ pub enum Protocol {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new("has(self.address) != has(self.allocation)").message("exactly one of address and allocation must be set"),
     validation = Rule::new("!has(self.endPort) || (has(self.port) && self.endPort >= self.port)").message("endPort needs port and must not be lower")
 )]
 pub struct External {
     /// An address, or a network where the action allows one.
-    pub address: AddressOrCidr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<AddressOrCidr>,
+    /// An address that NSX takes from a pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<Allocation>,
     /// First port; absent, all ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
@@ -157,26 +167,68 @@ pub struct External {
     pub end_port: Option<i32>,
 }
 
-/// The containers' side of a rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// An address of a pool. Rules of a namespace that give it the same name share it; it is released with the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Allocation {
+    /// The pool in NSX, by id or unique display name.
+    pub pool: OutsideName,
+    /// What the rules call the address.
+    pub name: ItemName,
+}
+
+/// An interface of the rule's gateway: exactly one of the two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.networkRef) != has(self.path)").message("exactly one of networkRef and path must be set"))]
+pub struct InterfaceRef {
+    /// The network of an uplink of the `EdgeGateway`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_ref: Option<ObjectRef>,
+    /// The interface's policy path in NSX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<InterfacePath>,
+}
+
+/// The containers' side of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.address) || !has(self.container)").message("address and container may not both be set"))]
 pub struct Internal {
     /// The network the address lies on: the rule's gateway is this network's.
     pub network_ref: SharedRef,
     /// An address or a network on it; absent (`SNAT` and `NoSNAT`), the network's whole subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressOrCidr>,
+    /// A container: the rule follows the address that vCenter reports for it on the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerRef>,
     /// First port, base of a range as long as the external one; absent, the same ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
 }
 
-/// The peer a rule is limited to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A container of a virtual container host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerRef {
+    /// The `VirtualContainerHost`.
+    pub vch_ref: ObjectRef,
+    /// The container's name in it.
+    pub name: ContainerName,
+}
+
+/// The peers a rule is limited to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.cidr) != has(self.cidrs)").message("exactly one of cidr and cidrs must be set"))]
 pub struct Remote {
-    /// Its address or network.
-    pub cidr: AddressOrCidr,
+    /// One address or network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<AddressOrCidr>,
+    /// Several; each becomes a rule of its own in NSX.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub cidrs: Vec<AddressOrCidr>,
 }
 
 /// The north-south firewall for what a rule publishes.

@@ -213,6 +213,10 @@ pub struct Grants {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub external_addresses: Vec<AddressOrCidr>,
+    /// Pools in NSX that external addresses may be taken from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub ip_pools: Vec<OutsideName>,
     /// Existing networks that may be observed and attached to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

@@ -186,6 +186,13 @@ text! {
     MacAddress { "maxLength": 17, "pattern": "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$" }
 }
 text! {
+    /// The policy path of a gateway's interface.
+    InterfacePath {
+        "maxLength": 512,
+        "pattern": "^/infra/tier-[01]s/[^/ ]+/locale-services/[^/ ]+/(interfaces|service-interfaces)/[^/ ]+$"
+    }
+}
+text! {
     /// A folder on a datastore, relative to its root.
     FolderPath { "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$" }
 }

@@ -1,6 +1,7 @@
 //! Connected Sites: the engines every controller of that Site works with.
 
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ pub struct Connected {
     pub removals: Mutex<HashMap<String, Vec<String>>>,
     /// UIDs of objects of which this process knows everything that is in NSX, while the first reads may not show all.
     pub whole: Mutex<HashSet<String>>,
+    /// Addresses that NSX took from its pools, by the allocation's policy path, once read.
+    pub pool_addresses: Mutex<HashMap<String, Ipv4Addr>>,
     /// The edge clusters of gateways, once read.
     pub edge_clusters: Mutex<HashMap<String, Option<String>>>,
     /// Images on their way to datastores.
@@ -117,6 +120,7 @@ impl Connected {
             claims: Mutex::default(),
             removals: Mutex::default(),
             whole: Mutex::default(),
+            pool_addresses: Mutex::default(),
             edge_clusters: Mutex::default(),
             images: Images::default(),
             lease: parts.lease,
@@ -290,7 +294,13 @@ fn uses_of(observed: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
             continue;
         };
         let parent = object.path.rsplit_once("/rules/").map(|(policy, _)| policy);
-        let references = [object.text("service"), object.text("dhcp_config_path"), parent];
+        let address = topology::allocation_of(&object.body);
+        let references = [
+            object.text("service"),
+            object.text("dhcp_config_path"),
+            parent,
+            address,
+        ];
         for path in references.into_iter().flatten() {
             if let Some(resource_type) = shared.get(path) {
                 found

@@ -15,7 +15,8 @@ use crate::resolve::References;
 use crate::row::Row;
 use crate::sync::Sync;
 use crate::{
-    Change, Config, Error, Health, Observed, Priority, Realization, Referable, Stats, Tag, Tuning, path, tree,
+    Change, Config, Error, Health, Observed, Priority, Realization, Referable, Stats, Tag, Tuning,
+    attributes, path, tree,
 };
 
 /// Intents that one hierarchical call takes on a local manager. [NSX documentation]
@@ -228,6 +229,15 @@ impl Engine {
                 }
             },
         ))
+    }
+
+    /// What NSX gave the object at a path when it realized it, by the attribute's key: one call. `None` while it gave
+    /// nothing.
+    ///
+    /// # Errors
+    /// What keeps NSX from answering.
+    pub async fn realized_attribute(&self, path: &str, key: &str) -> Result<Option<String>, Error> {
+        attributes::read(&self.inner.core, path, key).await
     }
 
     /// The gateway at a policy path, with its locale services; `None` if there is none. One search answers for all

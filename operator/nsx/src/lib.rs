@@ -4,6 +4,7 @@
 //! gateways it works on) in a mirror that is read without any call, gathers changes into hierarchical `PATCHes`, and
 //! tells what others changed. Everything it sends passes one limiter.
 
+mod attributes;
 mod batcher;
 mod client;
 mod config;

@@ -138,6 +138,7 @@ pub enum Referable {
     TransportZone,
     EdgeCluster,
     Group,
+    IpPool,
 }
 
 impl Referable {
@@ -150,6 +151,7 @@ impl Referable {
             Self::TransportZone => "/infra/sites/default/enforcement-points/default/transport-zones",
             Self::EdgeCluster => "/infra/sites/default/enforcement-points/default/edge-clusters",
             Self::Group => "/infra/domains/default/groups",
+            Self::IpPool => "/infra/ip-pools",
         }
     }
 
@@ -160,6 +162,7 @@ impl Referable {
             Self::TransportZone => "PolicyTransportZone",
             Self::EdgeCluster => "PolicyEdgeCluster",
             Self::Group => "Group",
+            Self::IpPool => "IpAddressPool",
         }
     }
 }
@@ -172,6 +175,7 @@ impl fmt::Display for Referable {
             Self::TransportZone => "transport zone",
             Self::EdgeCluster => "edge cluster",
             Self::Group => "group",
+            Self::IpPool => "IP pool",
         })
     }
 }

@@ -128,6 +128,7 @@ pub(crate) fn vm(id: &str, extra_config: &[(&str, &str)]) -> Vm {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect(),
         guest_ip: None,
+        guest_addresses: Vec::new(),
         tools_running: true,
         instance_uuid: String::new(),
         uuid: "4213".to_owned(),

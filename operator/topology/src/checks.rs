@@ -81,7 +81,7 @@ fn check_sides(spec: &NatSpec) -> Result<(), Broken> {
     }
     let size = |net: Option<ipnet::Ipv4Net>| net.map(|net| net.prefix_len());
     ensure(
-        spec.remote.is_none(),
+        spec.remotes.is_empty(),
         "spec.remote",
         "may not be set for Reflexive",
     )?;

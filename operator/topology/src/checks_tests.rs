@@ -18,7 +18,9 @@ fn dnat() -> NatSpec {
         }),
         internal: Some("10.30.0.11/32".parse().unwrap()),
         internal_port: Some(80),
-        remote: None,
+        allocation: None,
+        remotes: Vec::new(),
+        scope: Vec::new(),
         priority: 500,
         logging: false,
         firewall: NatFirewall::Exclusive {
@@ -100,7 +102,7 @@ fn what_nsx_would_refuse_names_its_field() {
     });
     assert_eq!(check_nat(&reflexive), Ok(()));
     let remote = NatSpec {
-        remote: Some("198.51.100.0/24".parse().unwrap()),
+        remotes: vec!["198.51.100.0/24".parse().unwrap()],
         ..reflexive.clone()
     };
     assert_eq!(check_nat(&remote).unwrap_err().field, "spec.remote");

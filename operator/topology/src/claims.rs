@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::addresses::{address_text, overlap};
 use crate::identity::{INSTANCE_SCOPE, shared_id};
-use crate::nat::{NatProtocol, Ports, SERVICE, read_service_name, service_content};
+use crate::nat::{NatProtocol, Place, Ports, SERVICE, read_service_name, service_content};
 
 /// A claim: traffic in one direction, by address, protocol, ports and peer, at one priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub struct Claim {
     pub protocol: NatProtocol,
     /// The ports; absent, every port.
     pub ports: Option<Ports>,
-    /// The peer; absent, every peer.
-    pub remote: Option<Ipv4Net>,
-    /// The priority; rules of different priority stand side by side, in order.
-    pub priority: u32,
+    /// The peers; none, every peer.
+    pub remotes: Vec<Ipv4Net>,
+    /// Where the rule stands; rules of different priority stand side by side, in order.
+    pub place: Place,
 }
 
 impl Claim {
@@ -35,15 +35,29 @@ impl Claim {
     pub fn overlaps(&self, other: &Self) -> bool {
         self.gateway == other.gateway
             && self.inbound == other.inbound
-            && self.priority == other.priority
+            && self.place.meets(other.place)
             && meet(self.address, other.address, overlap)
-            && meet(self.remote, other.remote, overlap)
+            && meet_any(&self.remotes, &other.remotes)
             && (self.protocol == other.protocol
                 || self.protocol == NatProtocol::Any
                 || other.protocol == NatProtocol::Any)
-            && meet(self.ports, other.ports, |one, two| {
-                one.first <= two.last && two.first <= one.last
+            && meet(self.ports, other.ports, Ports::overlaps)
+    }
+
+    /// Whether rules in NSX that claim `written` are all that this claim becomes there: one for each peer.
+    #[must_use]
+    pub fn is_made_of(&self, written: &[&Self]) -> bool {
+        let is_there = |part: &Self| written.contains(&part);
+        let mut peers = self.remotes.iter();
+        if self.remotes.is_empty() {
+            return is_there(self);
+        }
+        peers.all(|peer| {
+            is_there(&Self {
+                remotes: vec![*peer],
+                ..self.clone()
             })
+        })
     }
 
     /// What a rule in NSX claims, whoever made it; `service` looks a Service up by its path. A service that
@@ -85,12 +99,13 @@ impl Claim {
             address: address.and_then(network),
             protocol,
             ports,
-            remote: remote.and_then(network),
-            priority: body
-                .get("sequence_number")
-                .and_then(Value::as_u64)
-                .and_then(|n| n.try_into().ok())
-                .unwrap_or(0),
+            remotes: remote.and_then(network).into_iter().collect(),
+            place: Place::of_sequence(
+                body.get("sequence_number")
+                    .and_then(Value::as_u64)
+                    .and_then(|n| n.try_into().ok())
+                    .unwrap_or(0),
+            ),
         })
     }
 }
@@ -116,6 +131,15 @@ fn meet<T>(one: Option<T>, other: Option<T>, common: impl Fn(T, T) -> bool) -> b
     }
 }
 
+/// The same of two lists, where an empty one is no limit.
+fn meet_any(some: &[Ipv4Net], others: &[Ipv4Net]) -> bool {
+    some.is_empty()
+        || others.is_empty()
+        || some
+            .iter()
+            .any(|one| others.iter().any(|other| overlap(*one, *other)))
+}
+
 /// NSX allows lists of addresses: they are read as the smallest network around them, and what cannot be read
 /// as every address.
 fn network(text: &str) -> Option<Ipv4Net> {
@@ -138,29 +162,37 @@ fn is_other_family(text: &str) -> bool {
     text.split(',').all(|item| item.contains(':'))
 }
 
+/// The smallest protocol and range of ports around all entries of a service: predefined ones have several.
 fn read_service(body: &Value) -> (NatProtocol, Option<Ports>) {
-    let Some([entry]) = body
-        .get("service_entries")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-    else {
+    let entries = body.get("service_entries").and_then(Value::as_array);
+    let mut entries = entries.into_iter().flatten().map(read_entry);
+    let Some(first) = entries.next() else {
         return own_service(body).unwrap_or((NatProtocol::Any, None));
     };
+    entries.fold(first, |(protocol, ports), (other, more)| {
+        if protocol == other {
+            (protocol, ports.zip(more).map(|(one, two)| one.around(two)))
+        } else {
+            (NatProtocol::Any, None)
+        }
+    })
+}
+
+fn read_entry(entry: &Value) -> (NatProtocol, Option<Ports>) {
     let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
     let protocol = match (text("resource_type"), text("l4_protocol")) {
         ("L4PortSetServiceEntry", "TCP") => NatProtocol::Tcp,
         ("L4PortSetServiceEntry", "UDP") => NatProtocol::Udp,
         ("ICMPTypeServiceEntry", _) => NatProtocol::Icmp,
-        _ => NatProtocol::Any,
+        _ => return (NatProtocol::Any, None),
     };
-    let ports = match entry
-        .get("destination_ports")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-    {
-        Some([port]) => port.as_str().and_then(Ports::parse),
-        _ => None,
-    };
+    let listed = entry.get("destination_ports").and_then(Value::as_array);
+    let ranges: Option<Vec<Ports>> = listed
+        .into_iter()
+        .flatten()
+        .map(|port| port.as_str().and_then(Ports::parse))
+        .collect();
+    let ports = ranges.and_then(|ranges| ranges.into_iter().reduce(Ports::around));
     (protocol, ports)
 }
 

@@ -10,8 +10,8 @@ fn claim(address: &str, ports: Option<(u16, u16)>) -> Claim {
         address: Some(address.parse().unwrap()),
         protocol: NatProtocol::Tcp,
         ports: ports.map(|(first, last)| Ports { first, last }),
-        remote: None,
-        priority: 500,
+        remotes: Vec::new(),
+        place: Place::Priority(500),
     }
 }
 
@@ -52,7 +52,7 @@ fn claims_clash_where_traffic_falls_under_both() {
         (
             "another priority",
             Claim {
-                priority: 400,
+                place: Place::Priority(400),
                 ..base.clone()
             },
             false,
@@ -60,7 +60,7 @@ fn claims_clash_where_traffic_falls_under_both() {
         (
             "one peer of all",
             Claim {
-                remote: Some("198.51.100.0/24".parse().unwrap()),
+                remotes: vec!["198.51.100.0/24".parse().unwrap()],
                 ..base.clone()
             },
             true,
@@ -86,7 +86,7 @@ fn claims_clash_where_traffic_falls_under_both() {
         assert_eq!(base.overlaps(&other), expected, "{name}");
     }
     let peer = |text: &str| Claim {
-        remote: Some(text.parse().unwrap()),
+        remotes: vec![text.parse().unwrap()],
         ..base.clone()
     };
     assert!(!peer("198.51.100.0/24").overlaps(&peer("192.0.2.0/24")));
@@ -100,7 +100,7 @@ fn a_foreign_rule_is_read_as_what_it_publishes() {
         )
     };
     let rule = json!({"action": "DNAT", "destination_network": "203.0.113.10", "translated_network": "10.0.0.1",
-        "service": "/infra/services/x", "translated_ports": "8080", "sequence_number": 500});
+        "service": "/infra/services/x", "translated_ports": "8080", "sequence_number": 500_000});
     let read = Claim::from_nat_rule("/infra/tier-1s/edge", &rule, service).unwrap();
     assert_eq!(read, claim("203.0.113.10/32", Some((8080, 8080))));
     assert_eq!(read.to_string(), "203.0.113.10:8080/TCP");
@@ -118,6 +118,8 @@ fn a_foreign_rule_holds_at_least_what_it_translates() {
             "one" => Some(json!({"service_entries": [entry(json!(["80"]))]})),
             "two ports" => Some(json!({"service_entries": [entry(json!(["80", "443"]))]})),
             "two entries" => Some(json!({"service_entries": [entry(json!(["80"])), entry(json!(["81"]))]})),
+            "both" => Some(json!({"service_entries": [entry(json!(["53"])),
+                {"resource_type": "L4PortSetServiceEntry", "l4_protocol": "UDP", "destination_ports": ["53"]}]})),
             "icmp" => Some(
                 json!({"service_entries": [{"resource_type": "ICMPTypeServiceEntry", "protocol": "ICMPv4"}]}),
             ),
@@ -138,8 +140,9 @@ fn a_foreign_rule_holds_at_least_what_it_translates() {
             "203.0.113.10:8080-8081/TCP",
         ),
         (json!({"translated_ports": "8080"}), "203.0.113.10"),
-        (json!({"service": "two ports"}), "203.0.113.10/TCP"),
-        (json!({"service": "two entries"}), "203.0.113.10"),
+        (json!({"service": "two ports"}), "203.0.113.10:80-443/TCP"),
+        (json!({"service": "two entries"}), "203.0.113.10:80-81/TCP"),
+        (json!({"service": "both"}), "203.0.113.10"),
         (json!({"service": "icmp"}), "203.0.113.10/ICMP"),
         (json!({"service": "unknown"}), "203.0.113.10"),
         (
@@ -176,7 +179,7 @@ fn any_claim() -> impl Strategy<Value = Claim> {
         any::<bool>(),
         0_u32..2,
     )
-        .prop_map(|(host, protocol, ports, inbound, priority)| Claim {
+        .prop_map(|(host, protocol, ports, inbound, number)| Claim {
             gateway: "/g".into(),
             inbound,
             address: (host > 0).then(|| format!("203.0.113.{host}/32").parse().unwrap()),
@@ -185,8 +188,8 @@ fn any_claim() -> impl Strategy<Value = Claim> {
                 first,
                 last: first + more,
             }),
-            remote: None,
-            priority,
+            remotes: Vec::new(),
+            place: Place::of_sequence(number),
         })
 }
 
@@ -196,4 +199,22 @@ proptest! {
         prop_assert_eq!(one.overlaps(&other), other.overlaps(&one));
         prop_assert!(one.overlaps(&one));
     }
+}
+
+#[test]
+fn a_claim_for_several_peers_clashes_by_any_of_them_and_is_written_peer_by_peer() {
+    let peers = |texts: &[&str]| Claim {
+        remotes: texts.iter().map(|text| text.parse().unwrap()).collect(),
+        ..claim("203.0.113.10/32", Some((80, 80)))
+    };
+    let both = peers(&["198.51.100.0/24", "192.0.2.0/24"]);
+    assert!(both.overlaps(&peers(&["192.0.2.7/32"])));
+    assert!(both.overlaps(&peers(&[])));
+    assert!(!both.overlaps(&peers(&["203.0.113.0/24"])));
+    let (one, other) = (peers(&["198.51.100.0/24"]), peers(&["192.0.2.0/24"]));
+    assert!(both.is_made_of(&[&other, &one]));
+    assert!(!both.is_made_of(&[&one]), "a peer is missing");
+    assert!(!both.is_made_of(&[&peers(&[])]));
+    assert!(peers(&[]).is_made_of(&[&peers(&[])]));
+    assert!(!peers(&[]).is_made_of(&[&one]));
 }

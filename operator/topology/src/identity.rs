@@ -16,6 +16,9 @@ pub const NAME_SCOPE: &str = "vic-operator/name";
 /// Scope of the tag that carries the object's UID.
 pub const UID_SCOPE: &str = "vic-operator/uid";
 
+/// Scope of the tag that names the pool address a rule publishes on, by policy path.
+pub const ALLOCATION_SCOPE: &str = "vic-operator/allocation";
+
 const MARK: &str = "vic-operator";
 
 /// An object of Kubernetes, as things outside name it.
@@ -126,6 +129,16 @@ pub fn owner_of(body: &Value) -> Option<Owner> {
         name: tag(NAME_SCOPE)?,
         uid: tag(UID_SCOPE)?,
     })
+}
+
+/// The pool address that a NAT rule of ours names by its tags, as a policy path.
+#[must_use]
+pub fn allocation_of(body: &Value) -> Option<&str> {
+    let tags = body.get("tags")?.as_array()?;
+    let found = tags
+        .iter()
+        .find(|tag| tag.get("scope").and_then(Value::as_str) == Some(ALLOCATION_SCOPE))?;
+    found.get("tag")?.as_str()
 }
 
 /// Tags of an object that several objects of an instance share.

@@ -71,6 +71,7 @@ pub(crate) fn word(resource_type: &str) -> &str {
         "Service" => "service",
         "DhcpServerConfig" | "DhcpRelayConfig" => "DHCP profile",
         "DhcpV4StaticBindingConfig" => "static binding",
+        "IpAddressAllocation" => "pool address",
         "Tier1" => "Tier-1 gateway",
         "LocaleServices" => "locale services",
         "Tier1Interface" => "interface",

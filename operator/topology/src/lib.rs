@@ -27,7 +27,10 @@ pub use gateway::{
 pub use identity::*;
 pub use intent::{Change, Intent};
 pub use microsegmentation::{MachineMatch, Members, MicrosegRule, MicrosegSpec, NameMatch, Peers};
-pub use nat::{NatAction, NatFirewall, NatProtocol, NatSpec, Ports, check_ports};
+pub use nat::{
+    AllocationSpec, NatAction, NatFirewall, NatProtocol, NatSpec, Place, Ports, SPACING, check_ports,
+    sequence,
+};
 pub use plan::{Plan, Step, Verb, nsx_plan};
 pub use segment::{
     BindingSpec, DhcpSpec, SegmentSpec, SubnetSpec, dhcp_profile, dhcp_relay, ranges_in_effect, segment_path,

@@ -346,12 +346,17 @@ pub(crate) fn nat_specs() -> impl Strategy<Value = NatSpec> {
         NatProtocol::Icmp,
         NatProtocol::Any,
     ]);
-    let sides = (nets(24..=32), nets(24..=32), prop::option::of(nets(1..=32)));
+    let sides = (
+        nets(24..=32),
+        nets(24..=32),
+        prop::collection::btree_set(nets(1..=32), 0..4),
+    );
     let numbers = (
         prop::option::of(ports()),
         prop::option::of(1_u16..=65_535),
         0_u32..=1000,
         any::<bool>(),
+        prop::option::of("/infra/tier-1s/edge/locale-services/default/interfaces/[a-z]{1,9}"),
     );
     (
         actions,
@@ -365,8 +370,8 @@ pub(crate) fn nat_specs() -> impl Strategy<Value = NatSpec> {
             |(
                 action,
                 protocol,
-                (external, internal, remote),
-                (ports, port, priority, logging),
+                (external, internal, remotes),
+                (ports, port, priority, logging, scope),
                 firewall,
                 name,
             )| {
@@ -391,7 +396,18 @@ pub(crate) fn nat_specs() -> impl Strategy<Value = NatSpec> {
                     external_ports,
                     internal: (action != NatAction::NoDnat).then_some(internal),
                     internal_port: port.filter(fits).filter(|_| action == NatAction::Dnat),
-                    remote: remote.filter(|_| action != NatAction::Reflexive),
+                    remotes: if action == NatAction::Reflexive {
+                        Vec::new()
+                    } else {
+                        remotes.into_iter().collect()
+                    },
+                    allocation: logging.then(|| AllocationSpec {
+                        instance: "i".into(),
+                        namespace: "containers".into(),
+                        pool_path: "/infra/ip-pools/public".into(),
+                        name: name.clone(),
+                    }),
+                    scope: scope.into_iter().collect(),
                     priority,
                     logging,
                     firewall: if published {
@@ -437,9 +453,9 @@ proptest! {
         let intents = spec.intents();
         let observe = |path: &str| intents.iter().find(|intent| intent.path == path).map(read_back);
         prop_assert!(nsx_plan(&intents, observe, &[]).is_empty());
-        let rule = observe(&spec.rule_path()).unwrap();
-        let claim = Claim::from_nat_rule(&spec.gateway_path, &rule, observe);
-        prop_assert_eq!(claim, Some(spec.claim()));
+        let read = |path: &String| Claim::from_nat_rule(&spec.gateway_path, &observe(path).unwrap(), observe).unwrap();
+        let written: Vec<Claim> = spec.rule_paths().iter().map(read).collect();
+        prop_assert!(spec.claim().is_made_of(&written.iter().collect::<Vec<_>>()));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Grants {
     pub edge_clusters: Vec<String>,
     /// External addresses.
     pub external_addresses: Vec<Ipv4Net>,
+    /// Pools in NSX for external addresses.
+    pub ip_pools: Vec<String>,
     /// Existing networks.
     pub existing_networks: Vec<String>,
     /// Whether a rule may bypass the gateway firewall.
@@ -62,6 +64,12 @@ impl Grants {
     #[must_use]
     pub fn allows_external(&self, net: &Ipv4Net) -> bool {
         covered(&self.external_addresses, *net)
+    }
+
+    /// Whether external addresses may be taken from the pool.
+    #[must_use]
+    pub fn allows_ip_pool(&self, name: &str) -> bool {
+        self.ip_pools.iter().any(|granted| granted == name)
     }
 
     /// Whether the pool may be a parent.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::nat::{NatProtocol, Ports};
+use crate::nat::{NatProtocol, Place, Ports};
 
 fn claim(first: u16, last: u16) -> Claim {
     Claim {
@@ -10,8 +10,8 @@ fn claim(first: u16, last: u16) -> Claim {
         address: Some("203.0.113.10/32".parse().unwrap()),
         protocol: NatProtocol::Tcp,
         ports: Some(Ports { first, last }),
-        remote: None,
-        priority: 500,
+        remotes: Vec::new(),
+        place: Place::Priority(500),
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Packet {
 pub struct Fate {
     /// Where it went after NAT, `address:port`.
     pub translated: Option<String>,
+    /// The address that it leaves with, where NAT changed that.
+    #[serde(rename = "source")]
+    pub masked: Option<String>,
     /// The VM that received it.
     pub vm: Option<String>,
     /// `delivered`, `dropped` or `no-route`.
@@ -52,12 +55,22 @@ impl Packet {
         }
     }
 
+    /// An ICMP packet.
+    #[must_use]
+    pub fn icmp(from: &str, to: &str) -> Self {
+        Self {
+            protocol: "ICMP",
+            ..Self::tcp(from, to, 0)
+        }
+    }
+
     /// Sends it.
     ///
     /// # Errors
     /// The control port does not answer as agreed.
     pub async fn fate(&self, world: &World) -> Outcome<Fate> {
-        let packet = json!({"from": self.from, "to": self.to, "port": self.port, "protocol": self.protocol});
+        let port = (self.protocol != "ICMP").then_some(self.port);
+        let packet = json!({"from": self.from, "to": self.to, "port": port, "protocol": self.protocol});
         Ok(serde_json::from_value(
             world.lab.nsx.control.post("/probe", &packet).await?,
         )?)
@@ -162,8 +175,9 @@ impl Fate {
         Some(source.split(':').next()?.to_owned())
     }
 
-    /// A container VM's name is the container's and a part of its id.
-    fn is_delivery_to(&self, container: &str) -> bool {
+    /// Whether that container received it. A container VM's name is the container's and a part of its id.
+    #[must_use]
+    pub fn is_delivery_to(&self, container: &str) -> bool {
         let vm = self.vm.as_deref().unwrap_or_default();
         self.verdict == "delivered" && (vm == container || vm.starts_with(&format!("{container}-")))
     }

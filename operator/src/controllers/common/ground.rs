@@ -130,6 +130,7 @@ fn grants_of(allow: &vic_crds::Grants) -> Grants {
         subnets: allow.subnets.iter().filter_map(|net| net.parse().ok()).collect(),
         gateways: allow.gateways.iter().map(gateway_label).collect(),
         edge_clusters: texts(&allow.edge_clusters),
+        ip_pools: texts(&allow.ip_pools),
         external_addresses: allow
             .external_addresses
             .iter()

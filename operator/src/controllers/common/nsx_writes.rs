@@ -97,6 +97,9 @@ pub(crate) async fn submit_removal(
             .into_iter()
             .map(|(path, resource_type)| nsx::Change::Delete { path, resource_type }),
     );
+    if changes.is_empty() {
+        return Ok(());
+    }
     let paths = changes.iter().map(|change| change.path().to_owned()).collect();
     let outcome = submit(connected, changes).await;
     let mut sharing = sharing(connected);

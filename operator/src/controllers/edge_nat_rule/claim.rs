@@ -27,9 +27,12 @@ pub(super) fn hold(key: &ObjectKey, references: &References, wanted: &Wanted) ->
         owner: wanted.owner.clone(),
         created: wanted.created.clone(),
     };
-    let written = in_nsx
+    let own: Vec<&Claim> = in_nsx
         .iter()
-        .any(|known| known.claim == claim && is_of(&known.holder, &wanted.owner));
+        .filter(|known| is_of(&known.holder, &wanted.owner))
+        .map(|known| &known.claim)
+        .collect();
+    let written = claim.is_made_of(&own);
     let mut mine = Contender {
         claim,
         holder,

@@ -1,11 +1,13 @@
 //! `EdgeNatRule`: a NAT rule on an edge gateway, and the firewall rules that belong to it.
 
+mod allocation;
 mod apply;
 mod claim;
 mod dereference;
 mod plan;
 mod removal;
 mod status;
+mod target;
 mod validate;
 
 use std::sync::Arc;
@@ -43,9 +45,21 @@ impl Declared for EdgeNatRule {
         let key = key_of(&*self);
         status::sides(&self, details);
         let references = dereference::dereference(&self, &ctx, &key).await?;
-        let wanted = validate::validate(&self, &ctx, &key, &references)?;
-        status::describe(&wanted, details);
+        let grants = validate::granted(&self, &ctx, &key, &references)?;
         let observing = self.spec.management_policy.unwrap_or_default() == ManagementPolicy::Observe;
+        let published = match &references.allocation {
+            None => None,
+            Some(allocation) if observing => match allocation::observe(&self, &references, allocation)? {
+                Ok(address) => Some(address),
+                Err(plan) => {
+                    details.plan = plan.lines();
+                    return Ok(status::observed(&plan));
+                }
+            },
+            Some(allocation) => Some(allocation::take(&self, &ctx, &key, &references, allocation).await?),
+        };
+        let wanted = validate::validate(&self, &ctx, &key, &references, &grants, published)?;
+        status::describe(&wanted, details);
         if observing {
             claim::forgo(&key, &references.ground.connected);
             let plan = plan::plan(&references, &wanted, Vec::new())?;
@@ -55,7 +69,7 @@ impl Declared for EdgeNatRule {
         claim::hold(&key, &references, &wanted)?;
         details.plan = Vec::new();
         let uid = &wanted.owner.uid;
-        let unused = take_use(&references.ground.connected, uid, &wanted.spec.shared_uses())?;
+        let unused = take_use(&references.ground.connected, uid, &plan::uses(&wanted))?;
         let plan = plan::plan(&references, &wanted, unused)?;
         let repairs = repairs_of(&*self, &ctx, &key);
         apply::apply(&references.ground, uid, plan, &repairs).await?;

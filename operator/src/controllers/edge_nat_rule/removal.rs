@@ -29,7 +29,7 @@ pub(super) async fn remove(rule: &EdgeNatRule, ctx: &Context, key: &ObjectKey) -
     let retain = rule.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
     if retain {
         submit_retained(&ground.connected, &owner.uid, &own).await?;
-    } else if !own.is_empty() {
+    } else {
         let changes = own.iter().map(deleted).collect();
         submit_removal(&ground.connected, &owner.uid, changes).await?;
     }

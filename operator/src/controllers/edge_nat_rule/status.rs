@@ -3,7 +3,8 @@
 use topology::{Change, Plan};
 use vic_crds::{EdgeNatRule, EdgeNatRuleStatus, Protocol};
 
-use super::dereference::References;
+use super::allocation::pin_name;
+use super::dereference::{References, Target};
 use super::validate::Wanted;
 use crate::conditions::{ConditionType, Summary, Truth};
 use crate::context::Context;
@@ -26,16 +27,22 @@ pub(super) fn sides(rule: &EdgeNatRule, details: &mut EdgeNatRuleStatus) {
             (Some(first), _) => format!(":{first}"),
             (None, _) => String::new(),
         };
-        format!("{}{ports}{protocol}", side.address)
+        let address = match (&side.address, &side.allocation) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(allocation)) => format!("{}/{}", allocation.pool, allocation.name),
+            (None, None) => String::new(),
+        };
+        format!("{address}{ports}{protocol}")
     });
     details.internal = rule.spec.internal.as_ref().map(|side| {
         let port = side
             .port
             .or_else(|| rule.spec.external.as_ref().and_then(|external| external.port));
-        let address = side
-            .address
-            .as_ref()
-            .map_or_else(|| side.network_ref.to_string(), ToString::to_string);
+        let address = match (&side.container, &side.address) {
+            (Some(container), _) => format!("{}/{}", container.vch_ref.name, container.name),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => side.network_ref.to_string(),
+        };
         port.map_or(address.clone(), |port| format!("{address}:{port}"))
     });
 }
@@ -44,6 +51,17 @@ pub(super) fn sides(rule: &EdgeNatRule, details: &mut EdgeNatRuleStatus) {
 pub(super) fn describe(wanted: &Wanted, details: &mut EdgeNatRuleStatus) {
     details.rule_path = Some(wanted.spec.rule_path());
     pin(&mut details.resolved, "gateway", &wanted.spec.gateway_path);
+    if let (Some(allocation), Some(net)) = (&wanted.spec.allocation, wanted.spec.external) {
+        let address = topology::address_text(net);
+        pin(&mut details.resolved, &pin_name(allocation), &address);
+        // Which address it is matters more than what the rules call it.
+        if let Some(shown) = &mut details.external {
+            let name = format!("/{}", allocation.name);
+            if let Some((_, rest)) = shown.split_once(&name) {
+                *shown = format!("{address}{rest}");
+            }
+        }
+    }
 }
 
 /// What `Observe` says.
@@ -62,6 +80,17 @@ pub(super) fn observed(plan: &Plan<Change>) -> Summary {
     }
 }
 
+/// As a Service without endpoints: all is well, and there is nobody to send to.
+fn dormant() -> Summary {
+    Summary {
+        extra: vec![(ConditionType::TargetResolved, Truth::False, "Dormant")],
+        ..Summary::ready(
+            "Dormant",
+            "The container is not there, or has no address on the network; the rule is programmed as soon as it has.",
+        )
+    }
+}
+
 /// Whether the rule is in effect.
 pub(super) fn effect(
     ctx: &Context,
@@ -70,6 +99,9 @@ pub(super) fn effect(
     wanted: &Wanted,
 ) -> Result<Summary, Failure> {
     let engine = references.ground.connected.nsx()?;
+    if wanted.dormant {
+        return Ok(dormant());
+    }
     for intent in wanted.spec.intents() {
         ctx.wake.watch(
             key,
@@ -79,9 +111,18 @@ pub(super) fn effect(
             },
         );
     }
-    realized(engine, &wanted.spec.rule_path(), "the NAT rule")?;
+    for path in wanted.spec.rule_paths() {
+        realized(engine, &path, "the NAT rule")?;
+    }
     for path in wanted.spec.firewall_paths() {
         realized(engine, &path, "the firewall rule")?;
     }
-    Ok(Summary::ready("Ready", "The rule is in effect on the gateway."))
+    let summary = Summary::ready("Ready", "The rule is in effect on the gateway.");
+    Ok(match references.target {
+        Target::Container(_) => Summary {
+            extra: vec![(ConditionType::TargetResolved, Truth::True, "TargetResolved")],
+            ..summary
+        },
+        Target::Written | Target::Awaited => summary,
+    })
 }

@@ -1,10 +1,12 @@
 //! Turns a rule's spec into one that can be written: granted, and with its addresses where they belong.
 
+use std::net::Ipv4Addr;
+
 use ipnet::Ipv4Net;
 use topology::{Grants, NatAction, NatFirewall, NatProtocol, NatSpec, Owner, Ports};
 use vic_crds::{AddressOrCidr, EdgeNatRule, Firewall, FirewallMatch, FirewallMode, Logging, Protocol};
 
-use super::dereference::References;
+use super::dereference::{References, Target};
 use crate::context::Context;
 use crate::controllers::common::network;
 use crate::failure::{DereferenceError, Failure, ValidateError};
@@ -17,33 +19,53 @@ const DEFAULT_PRIORITY: u32 = 500;
 pub(super) struct Wanted {
     pub(super) owner: Owner,
     pub(super) spec: NatSpec,
+    /// Whether the rule points at a container that is not there: then nothing of it stands in NSX.
+    pub(super) dormant: bool,
     /// When the rule was declared, RFC 3339: the older of two claims holds.
     pub(super) created: String,
 }
 
+/// Whether the namespace may have what it asks for, but for the external address, which a pool may have to give first.
+pub(super) fn granted(
+    rule: &EdgeNatRule,
+    ctx: &Context,
+    key: &ObjectKey,
+    references: &References,
+) -> Result<Grants, Failure> {
+    let grants = references.ground.grants(ctx, key)?;
+    check_grants(rule, key, references, &grants)?;
+    Ok(grants)
+}
+
+/// `published`: the external address that a pool gave.
 pub(super) fn validate(
     rule: &EdgeNatRule,
     ctx: &Context,
     key: &ObjectKey,
     references: &References,
+    grants: &Grants,
+    published: Option<Ipv4Addr>,
 ) -> Result<Wanted, Failure> {
-    let grants = references.ground.grants(ctx, key)?;
     let uid = rule.metadata.uid.clone().unwrap_or_default();
     let owner = ctx.owner(key, &uid);
-    let external = external(rule)?;
+    let external = external(rule, published)?;
     let internal = internal(rule, references)?;
+    if let Some(net) = external.filter(|net| !grants.allows_external(net)) {
+        let what = format!("external address {}", topology::address_text(net));
+        return Err(references.ground.refuse(&key.namespace, what).into());
+    }
     let firewall = rule
         .spec
         .firewall
         .as_ref()
         .map_or(NatFirewall::Unmanaged, firewall);
-    check_grants(rule, key, references, &grants, external)?;
     let spec = NatSpec {
         owner: owner.clone(),
         gateway_path: references.gateway.path.clone(),
         action: action(rule),
         protocol: protocol(rule),
         external,
+        allocation: references.allocation.clone(),
         external_ports: ports(rule)?,
         internal,
         internal_port: rule
@@ -53,12 +75,8 @@ pub(super) fn validate(
             .and_then(|side| side.port)
             .map(port)
             .transpose()?,
-        remote: rule
-            .spec
-            .remote
-            .as_ref()
-            .map(|remote| read("spec.remote.cidr", &remote.cidr))
-            .transpose()?,
+        remotes: remotes(rule)?,
+        scope: references.scope.clone(),
         priority: rule
             .spec
             .priority
@@ -67,7 +85,8 @@ pub(super) fn validate(
         logging: rule.spec.logging.unwrap_or_default() == Logging::Enabled,
         firewall,
     };
-    check_shape(&spec)?;
+    let dormant = references.target == Target::Awaited;
+    check_shape(&spec, dormant, references)?;
     if let Some(why) = references.view.keeps_from(spec.action, &spec.firewall) {
         let gateway = references.gateway.label.clone();
         return Err(DereferenceError::GatewayUnsuitable { gateway, why }.into());
@@ -78,7 +97,12 @@ pub(super) fn validate(
         .as_ref()
         .map(|time| time.0.to_string())
         .unwrap_or_default();
-    Ok(Wanted { owner, spec, created })
+    Ok(Wanted {
+        owner,
+        spec,
+        dormant,
+        created,
+    })
 }
 
 fn invalid(field: &str, rule: impl Into<String>) -> ValidateError {
@@ -92,12 +116,27 @@ fn read(field: &str, text: &AddressOrCidr) -> Result<Ipv4Net, ValidateError> {
     network(text).ok_or_else(|| invalid(field, "must be an IPv4 address or network"))
 }
 
-fn external(rule: &EdgeNatRule) -> Result<Option<Ipv4Net>, ValidateError> {
-    rule.spec
-        .external
-        .as_ref()
-        .map(|side| read("spec.external.address", &side.address))
-        .transpose()
+fn external(rule: &EdgeNatRule, published: Option<Ipv4Addr>) -> Result<Option<Ipv4Net>, ValidateError> {
+    let written = rule.spec.external.as_ref().and_then(|side| side.address.as_ref());
+    match written {
+        Some(text) => read("spec.external.address", text).map(Some),
+        None => Ok(published.map(Ipv4Net::from)),
+    }
+}
+
+/// The peers, each once: NSX has a rule for each.
+fn remotes(rule: &EdgeNatRule) -> Result<Vec<Ipv4Net>, ValidateError> {
+    let Some(remote) = &rule.spec.remote else {
+        return Ok(Vec::new());
+    };
+    let listed = (0_usize..)
+        .zip(&remote.cidrs)
+        .map(|(place, text)| read(&format!("spec.remote.cidrs[{place}]"), text));
+    let one = remote.cidr.iter().map(|text| read("spec.remote.cidr", text));
+    let mut nets: Vec<Ipv4Net> = one.chain(listed).collect::<Result<_, _>>()?;
+    nets.sort_unstable();
+    nets.dedup();
+    Ok(nets)
 }
 
 /// The internal side; it must lie on the network it names.
@@ -112,6 +151,12 @@ fn internal(rule: &EdgeNatRule, references: &References) -> Result<Option<Ipv4Ne
             format!("ContainerNetwork {} has no subnet", side.network_ref),
         )
     })?;
+    match references.target {
+        // Where a container is was looked up on this very subnet.
+        Target::Container(address) => return Ok(Some(Ipv4Net::from(address))),
+        Target::Awaited => return Ok(None),
+        Target::Written => {}
+    }
     let Some(text) = &side.address else {
         return Ok(Some(subnet.net));
     };
@@ -132,14 +177,18 @@ fn check_grants(
     key: &ObjectKey,
     references: &References,
     grants: &Grants,
-    external: Option<Ipv4Net>,
 ) -> Result<(), ValidateError> {
     let refuse = |what: String| Err(references.ground.refuse(&key.namespace, what));
     if !references.gateway.is_granted(grants) {
         return refuse(format!("gateway {}", references.gateway.label));
     }
-    if let Some(net) = external.filter(|net| !grants.allows_external(net)) {
-        return refuse(format!("external address {}", topology::address_text(net)));
+    let external = rule.spec.external.as_ref();
+    let allocation = external.and_then(|side| side.allocation.as_ref());
+    if let Some(pool) = allocation
+        .map(|allocation| &*allocation.pool)
+        .filter(|pool| !grants.allows_ip_pool(pool))
+    {
+        return refuse(format!("IP pool {pool}"));
     }
     let bypass = rule
         .spec
@@ -153,7 +202,7 @@ fn check_grants(
 }
 
 /// What NSX refuses, said before and with the field's name.
-fn check_shape(spec: &NatSpec) -> Result<(), ValidateError> {
+fn check_shape(spec: &NatSpec, dormant: bool, references: &References) -> Result<(), ValidateError> {
     let ported_network = spec.action == NatAction::Dnat
         && spec.external_ports.is_some()
         && spec.external.is_some_and(|external| external.prefix_len() != 32);
@@ -163,7 +212,22 @@ fn check_shape(spec: &NatSpec) -> Result<(), ValidateError> {
             "must be a single address where ports are translated",
         ));
     }
-    topology::check_nat(spec).map_err(|broken| invalid(broken.field, broken.rule))
+    let assumed;
+    let checked = if dormant {
+        // The rule is checked as if its container were anywhere on the network.
+        let network = references
+            .network
+            .as_ref()
+            .and_then(|facts| facts.subnet.as_ref());
+        assumed = NatSpec {
+            internal: network.map(|subnet| subnet.net),
+            ..spec.clone()
+        };
+        &assumed
+    } else {
+        spec
+    };
+    topology::check_nat(checked).map_err(|broken| invalid(broken.field, broken.rule))
 }
 
 fn action(rule: &EdgeNatRule) -> NatAction {

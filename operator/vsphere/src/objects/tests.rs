@@ -202,6 +202,11 @@ fn a_virtual_machine() {
             ("runtime.powerState", "poweredOn"),
             ("runtime.connectionState", "inaccessible"),
             ("guest.ipAddress", "10.20.0.10"),
+            (
+                "guest.net",
+                "<GuestNicInfo><network>a</network><ipAddress>10.20.0.10</ipAddress><ipAddress>fe80::1</ipAddress></GuestNicInfo>\
+                <GuestNicInfo/><GuestNicInfo><ipAddress>172.16.0.1</ipAddress></GuestNicInfo>",
+            ),
             ("guest.toolsRunningStatus", "guestToolsRunning"),
             ("config.hardware.numCPU", "2"),
             ("config.hardware.memoryMB", "4096"),
@@ -221,6 +226,7 @@ fn a_virtual_machine() {
         (vm.guest_ip.as_deref(), vm.tools_running),
         (Some("10.20.0.10"), true)
     );
+    assert_eq!(vm.guest_addresses, ["10.20.0.10", "fe80::1", "172.16.0.1"]);
     assert_eq!((vm.num_cpus, vm.memory_mb), (2, 4096));
     let options: Vec<_> = vm
         .extra_config
@@ -293,6 +299,7 @@ fn what_a_vm_without_configuration_shows() {
         "config.hardware.device",
         "runtime.powerState",
         "guest.ipAddress",
+        "guest.net",
         "unknown",
     ] {
         vm.set(path, None);

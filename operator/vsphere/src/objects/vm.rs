@@ -104,6 +104,8 @@ pub struct Vm {
     pub extra_config: BTreeMap<String, String>,
     /// Address the guest tools report.
     pub guest_ip: Option<String>,
+    /// Every address that the guest tools report, of all network adapters, IPv6 included.
+    pub guest_addresses: Vec<String>,
     /// Whether the guest tools run.
     pub tools_running: bool,
     /// vCenter's own UUID of the VM.
@@ -144,6 +146,7 @@ impl Mirrored for Vm {
             connection_state: ConnectionState::Disconnected,
             extra_config: BTreeMap::new(),
             guest_ip: None,
+            guest_addresses: Vec::new(),
             tools_running: false,
             instance_uuid: String::new(),
             uuid: String::new(),
@@ -169,6 +172,7 @@ impl Mirrored for Vm {
             "runtime.connectionState" => self.connection_state = connection_from(value),
             "config.extraConfig" => self.extra_config = options_from(value),
             "guest.ipAddress" => self.guest_ip = optional_text(value),
+            "guest.net" => self.guest_addresses = guest_addresses_from(value),
             "guest.toolsRunningStatus" => self.tools_running = text_from(value) == "guestToolsRunning",
             "config.instanceUuid" => self.instance_uuid = text_from(value),
             "config.uuid" => self.uuid = text_from(value),
@@ -244,6 +248,16 @@ fn device_from(device: &Node) -> Option<DeviceInfo> {
             .child("backing")
             .and_then(|backing| backing.string("fileName")),
     })
+}
+
+/// The addresses of all of a guest's network adapters.
+fn guest_addresses_from(value: Option<&Node>) -> Vec<String> {
+    let adapters = value.map(|node| node.children.as_slice()).unwrap_or_default();
+    adapters
+        .iter()
+        .flat_map(|adapter| adapter.all("ipAddress"))
+        .map(|address| address.text.clone())
+        .collect()
 }
 
 /// Every type of adapter has a `macAddress`, and no other device does.

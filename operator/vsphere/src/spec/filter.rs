@@ -97,6 +97,7 @@ const INVENTORY: &[(&str, &[&str])] = &[
             "config.hardware.device",
             "config.alternateGuestName",
             "guest.ipAddress",
+            "guest.net",
             "guest.toolsRunningStatus",
             "network",
             "datastore",

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::claims::Claim;
@@ -27,7 +27,9 @@ fn rule(action: NatAction) -> NatSpec {
         }),
         internal: (action != NatAction::NoDnat).then(|| net("10.30.0.12/32")),
         internal_port: (action == NatAction::Dnat).then_some(80),
-        remote: None,
+        allocation: None,
+        remotes: Vec::new(),
+        scope: Vec::new(),
         priority: 500,
         logging: false,
         firewall: if inbound {
@@ -92,7 +94,7 @@ fn each_action_names_the_networks_nsx_demands() {
             !matches!(action, NatAction::NoDnat | NatAction::NoSnat),
             "{action:?}"
         );
-        assert_eq!(nat["sequence_number"], json!(500));
+        assert_eq!(nat["sequence_number"], json!(500_000));
         if action == NatAction::Snat {
             assert_eq!(nat["firewall_match"], json!("MATCH_INTERNAL_ADDRESS"));
         }
@@ -101,10 +103,10 @@ fn each_action_names_the_networks_nsx_demands() {
 
 #[test]
 fn a_remote_peer_limits_the_side_it_stands_on() {
-    let remote = Some(net("198.51.100.0/24"));
+    let remotes = vec![net("198.51.100.0/24")];
     let [dnat] = body(
         &NatSpec {
-            remote,
+            remotes: remotes.clone(),
             ..rule(NatAction::Dnat)
         },
         "PolicyNatRule",
@@ -114,7 +116,7 @@ fn a_remote_peer_limits_the_side_it_stands_on() {
     assert_eq!(dnat["source_network"], json!("198.51.100.0/24"));
     let [snat] = body(
         &NatSpec {
-            remote,
+            remotes,
             ..rule(NatAction::Snat)
         },
         "PolicyNatRule",
@@ -206,7 +208,7 @@ fn firewall_rules_match_the_address_and_port_of_their_side() {
 #[test]
 fn an_exclusive_rule_drops_only_those_whom_it_could_have_let_in() {
     let exclusive = |remote: Option<&str>| NatSpec {
-        remote: remote.map(net),
+        remotes: remote.map(net).into_iter().collect(),
         firewall: NatFirewall::Exclusive {
             sources: vec![net("198.51.100.7/32"), net("198.51.100.64/26")],
             internal: false,
@@ -315,4 +317,110 @@ fn what_a_rule_of_ours_claims_is_read_back_although_a_search_hides_the_entries_o
         let foreign = crate::Claim::from_nat_rule(&spec.gateway_path, &body, |_| found("by-hand")).unwrap();
         assert_eq!(foreign.protocol, NatProtocol::Any);
     }
+}
+
+#[test]
+fn each_of_several_peers_has_a_rule_of_its_own_and_leaves_the_others_alone() {
+    let with = |peers: &[&str]| NatSpec {
+        remotes: peers.iter().copied().map(net).collect(),
+        ..rule(NatAction::Dnat)
+    };
+    let two = with(&["198.51.100.0/24", "192.0.2.7/32"]);
+    let rules = body(&two, "PolicyNatRule");
+    let sources: Vec<&str> = rules
+        .iter()
+        .map(|rule| rule["source_network"].as_str().unwrap())
+        .collect();
+    assert_eq!(sources, ["198.51.100.0/24", "192.0.2.7"]);
+    assert!(two.rule_paths()[0].ends_with("-198.51.100.0_24"));
+    let three = with(&["203.0.113.64/26", "192.0.2.7/32", "198.51.100.0/24"]);
+    let unchanged = |path: &String| {
+        let find = |spec: &NatSpec| spec.intents().into_iter().find(|intent| intent.path == *path);
+        find(&two) == find(&three)
+    };
+    assert!(two.rule_paths().iter().all(unchanged));
+    assert_eq!(with(&[]).rule_paths(), with(&["192.0.2.7/32"]).rule_paths());
+    assert_eq!(with(&[]).rule_paths().len(), 1);
+}
+
+#[test]
+fn an_exclusive_rule_for_several_peers_drops_the_rest_of_all_of_them() {
+    let spec = NatSpec {
+        remotes: vec![net("198.51.100.0/24"), net("192.0.2.0/24")],
+        firewall: NatFirewall::Exclusive {
+            sources: vec![net("198.51.100.7/32")],
+            internal: false,
+        },
+        ..rule(NatAction::Dnat)
+    };
+    let [_, drop] = body(&spec, "Rule").try_into().unwrap();
+    assert_eq!(drop["source_groups"], json!(["198.51.100.0/24", "192.0.2.0/24"]));
+}
+
+#[test]
+fn a_rule_limited_to_interfaces_takes_its_firewall_along() {
+    let interface = "/infra/tier-1s/edge/locale-services/default/interfaces/consumers";
+    let spec = NatSpec {
+        scope: vec![interface.into()],
+        ..rule(NatAction::Dnat)
+    };
+    let [nat] = body(&spec, "PolicyNatRule").try_into().unwrap();
+    assert_eq!(nat["scope"], json!([interface]));
+    for rule in body(&spec, "Rule") {
+        assert_eq!(rule["scope"], json!([interface]));
+    }
+    let [everywhere] = body(&rule(NatAction::Dnat), "PolicyNatRule").try_into().unwrap();
+    assert!(everywhere.get("scope").is_none());
+}
+
+#[test]
+fn a_rule_on_a_pool_address_says_which_and_uses_it() {
+    let allocation = AllocationSpec {
+        instance: "i".into(),
+        namespace: "containers".into(),
+        pool_path: "/infra/ip-pools/public".into(),
+        name: "web".into(),
+    };
+    let spec = NatSpec {
+        allocation: Some(allocation.clone()),
+        ..rule(NatAction::Dnat)
+    };
+    assert!(spec.shared_uses().contains(&allocation.shared()));
+    let [nat] = body(&spec, "PolicyNatRule").try_into().unwrap();
+    let tag = json!({"scope": crate::identity::ALLOCATION_SCOPE, "tag": allocation.path()});
+    assert!(nat["tags"].as_array().unwrap().contains(&tag));
+    assert_eq!(
+        crate::identity::allocation_of(&nat),
+        Some(allocation.path().as_str())
+    );
+    assert!(
+        crate::identity::owner_of(&nat).is_some(),
+        "it is still the rule's own"
+    );
+}
+
+#[test]
+fn a_rule_that_comes_between_two_others_moves_neither() {
+    let at = |name: &str, priority| {
+        let mut spec = rule(NatAction::Dnat);
+        spec.owner.name = name.into();
+        spec.priority = priority;
+        let numbers: Vec<u64> = spec
+            .intents()
+            .iter()
+            .filter_map(|intent| intent.body.get("sequence_number")?.as_u64())
+            .collect();
+        (numbers[0], numbers[1], numbers[2])
+    };
+    let (first, between, last) = (at("a", 500), at("m", 501), at("z", 502));
+    assert!(first.0 < between.0 && between.0 < last.0);
+    assert!(
+        first.2 < between.1 && between.2 < last.1,
+        "allow and drop of one rule stay together"
+    );
+    assert!(
+        between.0 - first.0 > 1 && last.0 - between.0 > 1,
+        "a hand finds room"
+    );
+    assert_eq!(first, at("a", 500), "by its own priority alone");
 }
