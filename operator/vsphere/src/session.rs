@@ -30,6 +30,7 @@ pub(crate) struct ServiceContent {
     pub file_manager: Moref,
     pub custom_fields: Moref,
     pub task_manager: Option<Moref>,
+    pub authorization: Moref,
 }
 
 /// One login. Whatever vCenter made for a session (collectors, filters, views) dies with it.
@@ -256,6 +257,7 @@ impl ServiceContent {
             file_manager: manager("fileManager")?,
             custom_fields: manager("customFieldsManager")?,
             task_manager: content.moref_of("taskManager"),
+            authorization: manager("authorizationManager")?,
         })
     }
 }

@@ -4,6 +4,7 @@ mod files;
 mod marks;
 mod network;
 mod pools;
+mod protection;
 mod upload;
 mod vms;
 

@@ -6,6 +6,10 @@ use crate::error::Error;
 use crate::moref::Moref;
 use crate::xml::Writer;
 
+/// The namespace of the API, and that of what only vCenter's own clients are told of.
+const VIM: &str = "urn:vim25";
+const INTERNAL: &str = "urn:internalvim25";
+
 /// Whether a call changes anything: decides what a broken connection means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -20,6 +24,7 @@ pub(crate) struct Call {
     pub method: &'static str,
     pub target: Moref,
     pub effect: Effect,
+    namespace: &'static str,
     body: Option<String>,
 }
 
@@ -41,6 +46,14 @@ impl Call {
         Self::new(method, target, Effect::Write, arguments)
     }
 
+    /// A call in vCenter's internal namespace that changes something, and may be made twice.
+    pub fn internal(method: &'static str, target: &Moref, arguments: impl FnOnce(&mut Writer)) -> Self {
+        Self {
+            namespace: INTERNAL,
+            ..Self::new(method, target, Effect::Read, arguments)
+        }
+    }
+
     fn new(
         method: &'static str,
         target: &Moref,
@@ -54,6 +67,7 @@ impl Call {
             method,
             target: target.clone(),
             effect,
+            namespace: VIM,
             body: writer.finish(),
         }
     }
@@ -68,10 +82,11 @@ impl Call {
                 r#"<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/""#,
                 r#" xmlns:xsd="http://www.w3.org/2001/XMLSchema""#,
                 r#" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>"#,
-                r#"<{method} xmlns="urn:vim25">{body}</{method}>"#,
+                r#"<{method} xmlns="{namespace}">{body}</{method}>"#,
                 "</soapenv:Body></soapenv:Envelope>"
             ),
             method = method,
+            namespace = self.namespace,
             body = body
         ))
     }

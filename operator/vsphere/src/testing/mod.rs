@@ -252,6 +252,7 @@ const SERVICE_CONTENT: &str = r#"<returnval><rootFolder type="Folder">group-d1</
     <apiVersion>8.0.3.0</apiVersion><instanceUuid>uuid</instanceUuid></about>
     <sessionManager type="SessionManager">SessionManager</sessionManager>
     <customFieldsManager type="CustomFieldsManager">CustomFieldsManager</customFieldsManager>
+    <authorizationManager type="AuthorizationManager">AuthorizationManager</authorizationManager>
     <fileManager type="FileManager">FileManager</fileManager></returnval>"#;
 
 const DATACENTERS: &str = r#"<returnval><objects><obj type="Datacenter">datacenter-1</obj>

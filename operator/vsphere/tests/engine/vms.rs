@@ -228,3 +228,20 @@ async fn many_tasks_at_once_share_their_calls() {
     assert!(count("ModifyListView") <= 40, "{}", count("ModifyListView"));
     assert_eq!(calls.len(), 40 + count("ModifyListView"), "{calls:?}");
 }
+
+#[tokio::test]
+async fn a_protected_vm_is_destroyed_by_nobody_until_it_is_freed() {
+    let Some(lab) = Lab::start().await else { return };
+    let engine = lab.engine().await;
+    let vm = create(&engine, "protected").await;
+    engine.protect(&vm).await.unwrap();
+    engine.protect(&vm).await.unwrap();
+    let refused = engine.destroy(&vm).await.unwrap_err();
+    assert!(refused.to_string().contains("MethodDisabled"), "{refused}");
+    engine.unprotect(std::slice::from_ref(&vm)).await.unwrap();
+    engine.destroy(&vm).await.unwrap();
+    assert!(matches!(
+        engine.unprotect(&[vm]).await,
+        Err(Error::ManagedObjectNotFound { .. })
+    ));
+}
