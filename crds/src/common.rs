@@ -56,6 +56,15 @@ pub enum DeletionPolicy {
     Retain,
 }
 
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Switch {
+    /// It is.
+    Enabled,
+    /// It is not.
+    Disabled,
+}
+
 /// An edge gateway that someone else made: exactly one of the two.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.tier1) != has(self.tier0)").message("exactly one of tier1 and tier0 must be set"))]

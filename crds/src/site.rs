@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::{ObjectRef, OutsideGateway, Trust, conditions_schema, keyed_list, named_list};
 use crate::text::{
-    AddressOrCidr, Cidr, DownloadUrl, EndpointUrl, ItemName, ObjectName, OutsideName, Sha256, Version,
+    AddressOrCidr, Cidr, DownloadUrl, EndpointUrl, Host, ItemName, ObjectName, OutsideName, Sha256, Version,
     VlanRange,
 };
 
@@ -189,6 +189,10 @@ pub struct Grants {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub datastores: Vec<OutsideName>,
+    /// NFS servers of volume stores.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub nfs_servers: Vec<Host>,
     /// VLANs of port groups.
     #[serde(default, rename = "vlanIDs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

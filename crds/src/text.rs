@@ -193,6 +193,44 @@ text! {
     /// A DNS name.
     HostName { "minLength": 1, "maxLength": 253, "pattern": "^(\\*\\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" }
 }
+text! {
+    /// A DNS name or an IPv4 address.
+    Host { "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$" }
+}
+text! {
+    /// A registry's host, perhaps with its port, or all below a domain: `registry.example.com:5000`, `*.example.com`.
+    Registry {
+        "minLength": 1, "maxLength": 260,
+        "pattern": "^(\\*\\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$"
+    }
+}
+text! {
+    /// A registry, or all in a network: `registry.example.com`, `10.0.0.0/8`.
+    AllowedRegistry {
+        "minLength": 1, "maxLength": 260,
+        "pattern": "^(\\*\\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5}|/[0-9]{1,2})?$"
+    }
+}
+text! {
+    /// A proxy's URL.
+    ProxyUrl { "maxLength": 255, "pattern": "^https?://[A-Za-z0-9.:@_-]+/?$" }
+}
+text! {
+    /// What needs no proxy: a host, a domain with a dot in front, or a network.
+    ProxyException { "minLength": 1, "maxLength": 253, "pattern": "^[A-Za-z0-9.*/:-]+$" }
+}
+text! {
+    /// How containers' VMs are named: some text with `{name}` or `{id}`, of at most 71 characters so that the name fits
+    /// vSphere's 80.
+    NameConvention {
+        "minLength": 4, "maxLength": 71,
+        "pattern": "^[^%&*$#@!\\\\/:?\"<>;'|]*\\{(name|id)\\}[^%&*$#@!\\\\/:?\"<>;'|]*$"
+    }
+}
+text! {
+    /// The path of an NFS export.
+    NfsPath { "minLength": 1, "maxLength": 200, "pattern": "^/[A-Za-z0-9_./-]*$" }
+}
 
 impl Memory {
     /// The amount in bytes, or `None` where it does not fit 63 bits.

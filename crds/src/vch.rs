@@ -5,8 +5,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+mod options;
+
+pub use options::*;
+
 use crate::common::{
-    DeletionPolicy, ManagementPolicy, ObjectRef, Resolved, SharedRef, conditions_schema, named_list,
+    DeletionPolicy, ManagementPolicy, ObjectRef, Resolved, SharedRef, Switch, conditions_schema, named_list,
 };
 use crate::text::{
     Address, AddressRange, Cidr, FolderPath, HostName, ItemName, Memory, OutsideName, Period, VchName,
@@ -72,6 +76,15 @@ pub struct VirtualContainerHostSpec {
     pub storage: Option<Storage>,
     /// Its networks.
     pub networks: VchNetworks,
+    /// What holds for all its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<ContainerSettings>,
+    /// Registries that images are pulled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registries: Option<Registries>,
+    /// Proxies on the way there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<Proxies>,
     /// How its Docker API is secured.
     pub tls: Tls,
     /// The Secret the operator writes for Docker clients.
@@ -106,6 +119,9 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3))]
     pub debug_level: Option<i32>,
+    /// Where its logs are sent to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syslog: Option<Syslog>,
 }
 
 /// The pool and what it may use.
@@ -124,7 +140,9 @@ pub struct Compute {
 }
 
 /// CPU of the pool.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.shares) && self.shares == 'Custom') == has(self.customShares)").message("customShares must be set with shares Custom, and only then"))]
 pub struct CpuLimits {
     /// At most this much; absent, unlimited.
     #[serde(rename = "limitMHz", default, skip_serializing_if = "Option::is_none")]
@@ -137,10 +155,16 @@ pub struct CpuLimits {
     /// Weight against siblings. Absent: `Normal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
+    /// The weight itself, with `shares: Custom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub custom_shares: Option<i32>,
 }
 
 /// Memory of the pool.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.shares) && self.shares == 'Custom') == has(self.customShares)").message("customShares must be set with shares Custom, and only then"))]
 pub struct MemoryLimits {
     /// At most this much; absent, unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,6 +175,10 @@ pub struct MemoryLimits {
     /// Weight against siblings. Absent: `Normal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
+    /// The weight itself, with `shares: Custom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub custom_shares: Option<i32>,
 }
 
 /// Weight of a pool against its siblings.
@@ -163,6 +191,8 @@ pub enum Shares {
     Normal,
     /// Twice normal.
     High,
+    /// A number of one's own.
+    Custom,
 }
 
 /// Where images and volumes lie.
@@ -175,6 +205,12 @@ pub struct Storage {
     /// Folder of container images on it; default the endpoint VM's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_path: Option<FolderPath>,
+    /// Size of a container's own disk. Absent: `8G`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch_size: Option<Memory>,
+    /// What images and containers may take up together; absent, unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Memory>,
     /// Places for volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "volume_stores_schema")]
@@ -185,15 +221,21 @@ fn volume_stores_schema(generator: &mut SchemaGenerator) -> Schema {
     named_list::<VolumeStore>(generator, 16)
 }
 
-/// A place for volumes; `default` is where a volume goes that names none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A place for volumes, on a datastore or an NFS server; `default` is where a volume goes that names none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.nfs) ? !has(self.datastore) && !has(self.path) : has(self.datastore) && has(self.path)").message("either datastore and path must be set, or nfs"))]
 pub struct VolumeStore {
     /// Its label in Docker.
     pub name: ItemName,
     /// The datastore.
-    pub datastore: OutsideName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datastore: Option<OutsideName>,
     /// The folder on it.
-    pub path: FolderPath,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<FolderPath>,
+    /// An NFS export, which is never deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nfs: Option<NfsExport>,
 }
 
 /// The networks of a VCH.
@@ -218,6 +260,9 @@ pub struct VchNetworks {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     pub dns_servers: Vec<Address>,
+    /// Whether the endpoint VM takes packets that come in another way than its answers go out. Absent: `Disabled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asymmetric_routing: Option<Switch>,
 }
 
 fn container_networks_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -255,6 +300,11 @@ pub struct RoleNetwork {
 pub struct StaticAddress {
     /// The address.
     pub address: Address,
+    /// Networks that are reached through this network's gateway. Of the client and management networks only: all
+    /// else goes through the public one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub routes: Vec<Cidr>,
 }
 
 /// A network that containers attach to directly.

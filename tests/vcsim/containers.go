@@ -129,6 +129,8 @@ func (s *Simulator) makeContainer(host *simulator.VirtualMachine, r *containerRe
 	if vm, ok := s.registry().Get(ref).(*simulator.VirtualMachine); ok && len(nicsOf(vm)) > 0 {
 		s.guests.setContainer(ref, containerNIC{key: nicsOf(vm)[0].key, ip: ip})
 	}
+	// The port layer protects its machines as vic-machine does.
+	s.over.disable(s.newContext(), ref, []string{"Destroy_Task"}, "VIC", true)
 	if err := s.power(ref, true); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,8 @@ func (s *Simulator) controlHandler() http.Handler {
 		reply(w, struct{}{})
 	})
 	mux.HandleFunc("GET /dump", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.dump()) })
+	mux.HandleFunc("GET /sent", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.sent.list()) })
+	mux.HandleFunc("GET /vms/{moref}", s.getMachine)
 	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.faults.list()) })
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.faults.clear()

@@ -98,6 +98,9 @@ func (o *overrides) renameEntity(ctx *simulator.Context, ref moref, name string)
 // DestroyTask destroys by the kind of the object.
 func (o *overrides) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
 	internal := own(ctx)
+	if f := o.disabled(ctx, req.This, "Destroy_Task"); f != nil {
+		return &methods.Destroy_TaskBody{Fault_: f}
+	}
 	return o.task(ctx, "Destroy_Task", req.This, func(c *simulator.Context) (types.AnyType, types.BaseMethodFault) {
 		switch x := c.Map.Get(req.This).(type) {
 		case *simulator.VirtualMachine:

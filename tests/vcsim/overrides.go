@@ -20,12 +20,14 @@ type overrides struct {
 	sim   *Simulator
 	usage *Usage
 
+	protection *Protection
+
 	mu       sync.Mutex
 	finished []moref // tasks, oldest first
 }
 
 func newOverrides(s *Simulator) *overrides {
-	return &overrides{Self: moref{Type: "LabOverrides", Value: "LabOverrides"}, sim: s, usage: newUsage()}
+	return &overrides{Self: moref{Type: "LabOverrides", Value: "LabOverrides"}, sim: s, usage: newUsage(), protection: newProtection()}
 }
 
 // Reference makes overrides a managed object.

@@ -72,6 +72,7 @@ func (s *Simulator) serveSOAP(w http.ResponseWriter, r *http.Request) {
 	if err := req.validate(); err != nil {
 		writeFault(rec, "ClientFaultCode", err.Error(), &types.InvalidRequest{})
 	} else {
+		s.sent.note(user, req)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		r.URL.Path = "/sdk"
 		s.svc.ServeSDK(rec, r)

@@ -27,6 +27,7 @@ type Simulator struct {
 	svc      *simulator.Service
 	hub      *Hub
 	calls    *CallLog
+	sent     *sentLog
 	faults   *Faults
 	tune     *Tune
 	sessions *Sessions
@@ -86,6 +87,7 @@ func (s *Simulator) build() error {
 	s.svc = m.Service
 	s.hub = newHub()
 	s.calls = newCallLog()
+	s.sent = &sentLog{}
 	s.faults = newFaults()
 	s.tune = newTune()
 	s.secrets = newSecrets()

@@ -348,6 +348,7 @@ func (o *overrides) destroyVM(ctx *simulator.Context, vm *simulator.VirtualMachi
 		_ = os.Remove(dir) // fails unless it is empty
 	}
 	o.sim.secrets.put(vm.Self, "")
+	o.protection.forget(vm.Self)
 	o.settle(ctx, vm)
 	o.sim.hub.touch(touched...)
 	return nil

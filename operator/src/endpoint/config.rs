@@ -4,16 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use guestinfo::extraconfig::Bytes;
 use guestinfo::{
-    Certificates, Connection, ContainerNetworking, Containers, DOCKER_PORT_PLAIN, DOCKER_PORT_TLS,
+    CREATING, Certificates, Connection, ContainerNetworking, Containers, DOCKER_PORT_PLAIN, DOCKER_PORT_TLS,
     Diagnostics, Executor, ExecutorCommon, HostCertificate, IpRange, Map, Mask, MorefValue, NetAddress,
-    Network, NetworkEndpoint, PLUGIN_VERSION, Proxy, Role, SecretKey, Session, Storage, Url, VchConfig,
+    Network, NetworkEndpoint, PLUGIN_VERSION, Registries, Role, SecretKey, Session, Storage, Url, VchConfig,
     Version, decode, drift, encode,
 };
 
-use super::{BootImages, ContainerSpec, EndpointSpec, RoleSpec, ServerKeys, VmPlace};
-
-/// Size of a container's scratch disk in units of 1000 bytes: VIC's default of 8 GB.
-const SCRATCH_SIZE: i64 = 8_000_000;
+use super::{BootImages, ContainerSpec, EndpointSpec, RoleSpec, ServerKeys, VmPlace, VolumePlace};
 
 /// All that the guest is told.
 #[must_use]
@@ -41,7 +38,13 @@ pub fn config(
                 value: place.pool.value.clone(),
             }],
             bootstrap_image_path: boot.bootstrap.path.to_string(),
+            name_convention: spec.options.name_convention.clone(),
+            container_count: spec.options.container_limit,
             ..Containers::default()
+        },
+        registry: Registries {
+            insecure: spec.options.insecure_registries.clone(),
+            whitelist: spec.options.allowed_registries.clone(),
         },
         ..VchConfig::default()
     }
@@ -71,8 +74,10 @@ fn executor(spec: &EndpointSpec, place: &VmPlace<'_>, boot: &BootImages, tls: bo
         },
         diagnostics: Diagnostics {
             debug: spec.debug_level,
+            syslog: spec.options.syslog.clone(),
             ..Diagnostics::default()
         },
+        asymmetric_routing: spec.options.asymmetric_routing,
         version: Version {
             version: publisher.version().to_lowercase(),
             git_commit: publisher.git_commit().to_lowercase(),
@@ -82,8 +87,11 @@ fn executor(spec: &EndpointSpec, place: &VmPlace<'_>, boot: &BootImages, tls: bo
         },
         ..Executor::default()
     };
+    // A VM that is yet to be made has neither adapters to name nor anything to run, should a hand start it.
+    let made = place.id != CREATING;
+    let slot_of = |attachment| spec.slot_of(attachment).filter(|_| made);
     let mut bridge = NetworkEndpoint::bridge(&spec.bridge.attachment.moref);
-    if let Some(slot) = spec.slot_of(&spec.bridge.attachment) {
+    if let Some(slot) = slot_of(&spec.bridge.attachment) {
         bridge = bridge.with_slot(slot);
     }
     init.add_network(bridge);
@@ -92,12 +100,16 @@ fn executor(spec: &EndpointSpec, place: &VmPlace<'_>, boot: &BootImages, tls: bo
         (Role::Client, &spec.client),
         (Role::Management, &spec.management),
     ] {
-        init.add_network(endpoint(role, on, spec.slot_of(&on.attachment)));
+        init.add_network(endpoint(role, on, slot_of(&on.attachment)));
+    }
+    if !made {
+        return init;
     }
     let port = if tls { DOCKER_PORT_TLS } else { DOCKER_PORT_PLAIN };
-    init.add_session(Session::docker_personality(port, &Proxy::default()));
+    let proxy = &spec.options.proxy;
+    init.add_session(Session::docker_personality(port, proxy));
     init.add_session(Session::port_layer(&spec.placement));
-    init.add_session(Session::vicadmin(&spec.placement, &Proxy::default()));
+    init.add_session(Session::vicadmin(&spec.placement, proxy));
     init
 }
 
@@ -110,7 +122,10 @@ fn endpoint(role: Role, on: &RoleSpec, slot: Option<i32>) -> NetworkEndpoint {
             NetworkEndpoint::fixed(role, moref, address, fixed.gateway.map(IpAddr::from))
         }
     };
-    let endpoint = endpoint.with_dns(addresses(&on.dns));
+    let routes = on.routes.iter();
+    let endpoint = endpoint
+        .with_dns(addresses(&on.dns))
+        .with_destinations(routes.map(|net| NetAddress::network(net.network(), net.prefix_len())));
     match slot {
         Some(slot) => endpoint.with_slot(slot),
         None => endpoint,
@@ -134,17 +149,20 @@ fn certificates(keys: ServerKeys<'_>) -> Certificates {
 
 fn storage(spec: &EndpointSpec, place: &VmPlace<'_>) -> Storage {
     let folder = spec.image_path.as_deref().or(place.directory).unwrap_or_default();
-    let volume = |url: &super::VolumeSpec| {
-        (
-            url.name.clone(),
-            Url::volume_store(&url.directory.datastore, &url.directory.path),
-        )
-    };
+    let volume = |volume: &super::VolumeSpec| (volume.name.clone(), volume_url(&volume.place));
     Storage {
         image_stores: vec![Url::image_store(&spec.placement.image_datastore, folder)],
         volume_locations: spec.volumes.iter().map(volume).collect(),
-        scratch_size: SCRATCH_SIZE,
-        storage_quota: 0,
+        scratch_size: spec.options.scratch_size,
+        storage_quota: spec.options.quota,
+    }
+}
+
+/// How VIC writes where volumes lie.
+fn volume_url(place: &VolumePlace) -> Url {
+    match place {
+        VolumePlace::Directory(directory) => Url::volume_store(&directory.datastore, &directory.path),
+        VolumePlace::Nfs { server, path, query } => Url::nfs(server, path, query),
     }
 }
 
@@ -211,6 +229,27 @@ mod tests {
             clients: None,
         };
         assert_eq!(config(&spec(), &place(&pool()), &boot(), Some(keys)), original);
+    }
+
+    /// As vic-machine's first one, but for what it does not know of its stores yet.
+    #[test]
+    fn a_vm_is_born_without_anything_to_run() {
+        let pool = pool();
+        let place = VmPlace {
+            id: CREATING,
+            ..place(&pool)
+        };
+        let mut born = config(&spec(), &place, &boot(), None);
+        let mut original = decode(&golden().at_birth).unwrap();
+        for config in [&mut born, &mut original] {
+            config.cert = Certificates::default();
+            config.storage.volume_locations.clear();
+            config.container.bootstrap_image_path.clear();
+        }
+        original.init.version.build_date = String::new();
+        original.vic_machine_create_options = Vec::new();
+        assert!(born.init.sessions.is_empty());
+        assert_eq!(born, original);
     }
 
     #[test]

@@ -6,12 +6,14 @@ use guestinfo::{Map, Placement, TrustLevel};
 use vsphere::{ConnectionState, DatastorePath, Moref, NicBacking, PowerState, Vm};
 
 use super::{
-    Attachment, BootImages, BridgeSpec, ContainerSpec, EndpointSpec, Fixed, Login, RoleSpec, VolumeSpec,
+    Attachment, BootImages, BridgeSpec, ContainerSpec, EndpointSpec, Fixed, Login, Options, RoleSpec,
+    VolumePlace, VolumeSpec,
 };
 use crate::images::{Publisher, StoredImage};
 
 pub(crate) struct Golden {
     pub(crate) complete: Map,
+    pub(crate) at_birth: Map,
     pub(crate) guest_written: Map,
 }
 
@@ -22,6 +24,7 @@ pub(crate) fn golden() -> Golden {
         |name: &str| -> BTreeMap<String, String> { serde_json::from_value(file[name].clone()).unwrap() };
     Golden {
         complete: map("extraConfig"),
+        at_birth: map("extraConfigAtCreateVM"),
         guest_written: map("guestWritten"),
     }
 }
@@ -44,6 +47,7 @@ fn role() -> RoleSpec {
             prefix: 24,
             gateway: Some([10, 66, 1, 1].into()),
         }),
+        routes: Vec::new(),
         dns: vec![[10, 66, 0, 53].into()],
     }
 }
@@ -85,8 +89,9 @@ pub(crate) fn spec() -> EndpointSpec {
         image_path: Some("vch1-images".to_owned()),
         volumes: vec![VolumeSpec {
             name: "default".to_owned(),
-            directory: DatastorePath::new("LocalDS_0", "vch1-volumes"),
+            place: VolumePlace::Directory(DatastorePath::new("LocalDS_0", "vch1-volumes")),
         }],
+        options: Options::default(),
     }
 }
 

@@ -12,6 +12,9 @@ use crate::images::StoredImage;
 
 pub mod config;
 pub mod hardware;
+mod options;
+
+pub use options::Options;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -50,6 +53,8 @@ pub struct EndpointSpec {
     pub image_path: Option<String>,
     /// Places for volumes.
     pub volumes: Vec<VolumeSpec>,
+    /// What nothing but the configuration shows.
+    pub options: Options,
 }
 
 /// A network in vCenter that a NIC is connected to.
@@ -79,6 +84,8 @@ pub struct RoleSpec {
     pub attachment: Attachment,
     /// The fixed address; absent, DHCP.
     pub fixed: Option<Fixed>,
+    /// Networks that are reached through this one's gateway, beside what the default route is for.
+    pub routes: Vec<Ipv4Net>,
     /// Name servers.
     pub dns: Vec<Ipv4Addr>,
 }
@@ -90,7 +97,7 @@ pub struct Fixed {
     pub address: Ipv4Addr,
     /// Prefix of its subnet.
     pub prefix: u8,
-    /// The gateway, where the default route goes through this network.
+    /// The gateway, where the default route or others go through this network.
     pub gateway: Option<Ipv4Addr>,
 }
 
@@ -133,8 +140,35 @@ impl std::fmt::Debug for Login {
 pub struct VolumeSpec {
     /// Its label in Docker.
     pub name: String,
-    /// The directory.
-    pub directory: DatastorePath,
+    /// Where it is.
+    pub place: VolumePlace,
+}
+
+/// Where volumes lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumePlace {
+    /// In a directory of a datastore.
+    Directory(DatastorePath),
+    /// On an NFS export, with VIC's mount options, such as `uid=1000&gid=1000`.
+    Nfs {
+        /// The server.
+        server: String,
+        /// The export's path.
+        path: String,
+        /// The options.
+        query: String,
+    },
+}
+
+impl VolumeSpec {
+    /// Its directory, if it has one.
+    #[must_use]
+    pub fn directory(&self) -> Option<&DatastorePath> {
+        match &self.place {
+            VolumePlace::Directory(directory) => Some(directory),
+            VolumePlace::Nfs { .. } => None,
+        }
+    }
 }
 
 /// The two images of a release, on the datastore of the endpoint VM.

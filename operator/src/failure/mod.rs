@@ -2,13 +2,17 @@
 //! error to the reason users read, the condition it falsifies and how it is retried.
 
 mod apply;
+#[cfg(test)]
+mod checks_doc;
 mod dereference;
 mod engines;
+mod findings;
 mod plan;
 mod validate;
 
 pub use apply::ApplyError;
 pub use dereference::DereferenceError;
+pub use findings::Findings;
 pub use plan::PlanError;
 pub use validate::ValidateError;
 
@@ -89,7 +93,7 @@ impl Failure {
         Summary {
             ready: Truth::False,
             reason: verdict.reason,
-            message: sentence(&self.to_string()),
+            message: sentences(&self.to_string()),
             failed: Some(verdict.condition),
             declined: None,
             reconciling: verdict.class != Class::Terminal,
@@ -97,6 +101,11 @@ impl Failure {
             extra,
         }
     }
+}
+
+/// Each line as one sentence.
+fn sentences(text: &str) -> String {
+    text.lines().map(sentence).collect::<Vec<_>>().join("\n")
 }
 
 /// The text as one sentence: a capital at its head, unless a name stands there that has none, and a full stop at its end.

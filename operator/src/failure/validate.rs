@@ -54,6 +54,9 @@ pub enum ValidateError {
         /// The Site.
         site: String,
     },
+    /// Several of these, each a line.
+    #[error("{}", lines(.0))]
+    Several(Vec<ValidateError>),
     /// vCenter or NSX is too old.
     #[error("{what} {version} is older than {least}, the oldest this operator knows")]
     TooOld {
@@ -77,5 +80,14 @@ pub(super) fn verdict_of(error: &ValidateError) -> Verdict {
         }
         ValidateError::ReleaseUnknown { .. } => verdict("ReleaseUnknown", Accepted, Class::Terminal),
         ValidateError::TooOld { .. } => verdict("VersionNotSupported", Accepted, Class::Terminal),
+        // The first names the reason.
+        ValidateError::Several(all) => all
+            .first()
+            .map_or(verdict("Invalid", Accepted, Class::Terminal), verdict_of),
     }
+}
+
+fn lines(errors: &[ValidateError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }

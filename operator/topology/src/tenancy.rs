@@ -9,6 +9,8 @@ pub struct Grants {
     pub resource_pools: Vec<String>,
     /// Datastores.
     pub datastores: Vec<String>,
+    /// NFS servers.
+    pub nfs_servers: Vec<String>,
     /// VLANs, first and last.
     pub vlans: Vec<(u16, u16)>,
     /// Networks that subnets must lie in.
@@ -74,6 +76,14 @@ impl Grants {
         self.datastores.iter().any(|granted| granted == name)
     }
 
+    /// Whether volumes may lie on the NFS server.
+    #[must_use]
+    pub fn allows_nfs(&self, server: &str) -> bool {
+        self.nfs_servers
+            .iter()
+            .any(|granted| granted.eq_ignore_ascii_case(server))
+    }
+
     /// Whether the existing network may be used.
     #[must_use]
     pub fn allows_existing(&self, name: &str) -> bool {
@@ -124,14 +134,17 @@ mod tests {
         assert!(
             !none.allows_vlan(1)
                 && !none.allows_gateway("tier1/a")
+                && !none.allows_nfs("nfs.example.com")
                 && !none.allows_subnet(&"10.0.0.0/24".parse().unwrap())
         );
         let some = Grants {
             vlans: vec![(120, 120), (200, 299)],
             subnets: vec!["10.20.0.0/16".parse().unwrap()],
             external_addresses: vec!["203.0.113.10/32".parse().unwrap()],
+            nfs_servers: vec!["NFS.example.com".to_owned()],
             ..Grants::default()
         };
+        assert!(some.allows_nfs("nfs.example.com") && !some.allows_nfs("example.com"));
         for (vlan, allowed) in [(119, false), (120, true), (250, true), (300, false)] {
             assert_eq!(some.allows_vlan(vlan), allowed, "{vlan}");
         }

@@ -4,6 +4,7 @@ pub mod access;
 pub mod failure;
 pub mod figures;
 pub mod gate;
+pub mod golden;
 pub mod manifests;
 pub mod outside;
 pub mod play;

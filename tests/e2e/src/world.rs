@@ -378,7 +378,10 @@ impl World {
         let message = condition(&object, "Ready")
             .map(|ready| told(ready, "message"))
             .unwrap_or_default();
-        plain(message).map_err(|why| Failure(format!("{key} says {message:?}: {why}")))?;
+        for line in message.lines() {
+            plain(line).map_err(|why| Failure(format!("{key} says {message:?}: {why}")))?;
+        }
+        demand(!message.is_empty(), || format!("{key} says nothing"))?;
         Ok(message.to_owned())
     }
 

@@ -121,6 +121,7 @@ fn grants_of(allow: &vic_crds::Grants) -> Grants {
     Grants {
         resource_pools: texts(&allow.resource_pools),
         datastores: texts(&allow.datastores),
+        nfs_servers: allow.nfs_servers.iter().map(ToString::to_string).collect(),
         vlans: allow
             .vlan_ids
             .iter()

@@ -3,7 +3,7 @@
 
 use guestinfo::{Map, SecretKey, delta, encode};
 use topology::Plan;
-use vsphere::{Engine, Moref, Vm};
+use vsphere::{Class, Engine, Moref, Vm};
 
 use super::find::{State, birth_name};
 use super::plan::{Action, own_keys, recall};
@@ -72,6 +72,7 @@ impl Work<'_> {
             Action::CreateFolder | Action::MarkFolder | Action::RenameFolder => self.folder(action).await,
             Action::MakeDirectory(path) => Ok(self.engine.make_directory(path).await?),
             Action::CreateVm => self.create_vm().await,
+            Action::ProtectVm => self.protect_vm().await,
             Action::RenameVm => Ok(self
                 .engine
                 .rename(self.vm.as_ref().ok_or_else(gone)?, self.name())
@@ -182,6 +183,18 @@ impl Work<'_> {
         self.watch(&vm);
         self.vm = Some(vm);
         Ok(())
+    }
+
+    /// An account without the privilege makes an unprotected VM rather than none, as vic-machine does.
+    async fn protect_vm(&self) -> Result<(), ApplyError> {
+        let vm = self.vm.as_ref().ok_or_else(gone)?;
+        match self.engine.protect(vm).await {
+            Err(error) if error.class() != Class::Transient => {
+                tracing::warn!(vch = %self.wanted.key(), %error, "the endpoint VM is not protected from being destroyed");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     async fn configure_vm(&mut self) -> Result<(), ApplyError> {

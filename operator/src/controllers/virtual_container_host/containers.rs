@@ -2,7 +2,7 @@
 //! are disks of its VM, and vSphere destroys a VM with its disks.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use vsphere::{Device, DeviceChange, DeviceInfo, DeviceOp, PowerState, Vm, VmSpec};
+use vsphere::{Class, Device, DeviceChange, DeviceInfo, DeviceOp, Moref, PowerState, Vm, VmSpec};
 
 use super::removal::Removal;
 use crate::endpoint::hardware;
@@ -13,14 +13,13 @@ const AT_ONCE: usize = 8;
 
 /// Powers off and destroys containers.
 pub(super) async fn remove(removal: &Removal<'_>, containers: Vec<Vm>) -> Result<(), Failure> {
-    stream::iter(containers)
-        .map(|vm| async move {
-            power_off(removal, &vm).await?;
-            destroy(removal, &vm).await
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await
+    let off: Vec<_> = containers.iter().map(|vm| power_off(removal, vm)).collect();
+    at_once(off).await?;
+    destroy(removal, &containers).await
+}
+
+async fn at_once(work: Vec<impl Future<Output = Result<(), Failure>>>) -> Result<(), Failure> {
+    stream::iter(work).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 /// Powers a VM off, unless it is off.
@@ -32,8 +31,44 @@ pub(super) async fn power_off(removal: &Removal<'_>, vm: &Vm) -> Result<(), Fail
     done(removal.engine.power_off(&vm.moref).await)
 }
 
-/// Destroys a VM that is off, and keeps the disks that lie elsewhere than in its own directory.
-pub(super) async fn destroy(removal: &Removal<'_>, vm: &Vm) -> Result<(), Failure> {
+/// Destroys VMs that are off, and keeps the disks that lie elsewhere than in their own directories. VIC protects
+/// its VMs from being destroyed; those that stay after all are protected again.
+pub(super) async fn destroy(removal: &Removal<'_>, vms: &[Vm]) -> Result<(), Failure> {
+    if vms.is_empty() {
+        return Ok(());
+    }
+    removal.may_write()?;
+    let morefs: Vec<Moref> = vms.iter().map(|vm| vm.moref.clone()).collect();
+    if let Err(error) = removal.engine.unprotect(&morefs).await {
+        if error.class() == Class::Transient {
+            return Err(ApplyError::VSphere(error).into());
+        }
+        // Whoever is protected nevertheless is refused below.
+        tracing::warn!(%error, "VMs could not be freed to be destroyed");
+    }
+    let destroyed = at_once(vms.iter().map(|vm| destroy_one(removal, vm)).collect()).await;
+    if destroyed.is_err() {
+        protect_again(removal, &morefs).await;
+    }
+    destroyed
+}
+
+/// A deletion that failed must not leave containers that anybody can destroy.
+async fn protect_again(removal: &Removal<'_>, vms: &[Moref]) {
+    let left = removal.engine.read(|inventory| {
+        vms.iter()
+            .filter(|vm| inventory.vms.contains_key(vm))
+            .cloned()
+            .collect::<Vec<_>>()
+    });
+    for vm in left {
+        if let Err(error) = removal.engine.protect(&vm).await {
+            tracing::warn!(%vm, %error, "a VM is not protected any more");
+        }
+    }
+}
+
+async fn destroy_one(removal: &Removal<'_>, vm: &Vm) -> Result<(), Failure> {
     let detached: Vec<DeviceChange> = foreign_disks(vm).map(detach).collect();
     if !detached.is_empty() {
         removal.may_write()?;

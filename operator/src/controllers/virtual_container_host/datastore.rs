@@ -121,7 +121,12 @@ pub(super) async fn remove_volumes(
                 .map_or_else(|_| text.to_owned(), |found| found.name.clone())
         };
         declared
-            .map(|store| DatastorePath::new(name(&store.datastore), &store.path))
+            .filter_map(|store| {
+                Some(DatastorePath::new(
+                    name(store.datastore.as_deref()?),
+                    store.path.as_deref()?,
+                ))
+            })
             .collect()
     });
     let observed = vm

@@ -11,7 +11,7 @@ use crate::context::{Context, network_refs};
 use crate::controllers::common::{Ground, ground, pinned};
 use crate::controllers::consent;
 use crate::controllers::container_network::outside;
-use crate::endpoint::{Attachment, Login, VolumeSpec};
+use crate::endpoint::{Attachment, Login, VolumePlace, VolumeSpec};
 use crate::facts::NetworkFacts;
 use crate::failure::{DereferenceError, Failure};
 use crate::kind::{Kind, ObjectKey};
@@ -21,7 +21,8 @@ pub(super) struct References {
     pub(super) ground: Ground,
     pub(super) place: Place,
     pub(super) datastore: Found,
-    pub(super) volumes: Vec<(VolumeSpec, Moref)>,
+    /// With the datastore of those that lie on one.
+    pub(super) volumes: Vec<(VolumeSpec, Option<Moref>)>,
     /// By the reference to the `ContainerNetwork`, as the spec writes it.
     pub(super) networks: BTreeMap<String, NetworkUse>,
     pub(super) login: Login,
@@ -225,21 +226,37 @@ fn find_datastore(inventory: &Inventory, field: &'static str, name: &str) -> Res
 fn volumes(
     vch: &VirtualContainerHost,
     inventory: &Inventory,
-) -> Result<Vec<(VolumeSpec, Moref)>, DereferenceError> {
+) -> Result<Vec<(VolumeSpec, Option<Moref>)>, DereferenceError> {
     let stores = vch.spec.storage.iter().flat_map(|storage| &storage.volume_stores);
     stores
         .map(|store| {
-            let found = find_datastore(inventory, "spec.storage.volumeStores", &store.datastore)?;
-            let directory = DatastorePath::new(found.name, &store.path);
-            Ok((
-                VolumeSpec {
-                    name: store.name.to_string(),
-                    directory,
-                },
-                found.moref,
-            ))
+            let (place, datastore) = match &store.nfs {
+                Some(export) => (nfs(export), None),
+                None => {
+                    let name = store.datastore.as_deref().unwrap_or_default();
+                    let found = find_datastore(inventory, "spec.storage.volumeStores", name)?;
+                    let path = store.path.as_deref().unwrap_or_default();
+                    let directory = DatastorePath::new(found.name, path);
+                    (VolumePlace::Directory(directory), Some(found.moref))
+                }
+            };
+            let name = store.name.to_string();
+            Ok((VolumeSpec { name, place }, datastore))
         })
         .collect()
+}
+
+fn nfs(export: &vic_crds::NfsExport) -> VolumePlace {
+    let ids = [("uid", export.uid), ("gid", export.gid)];
+    let query: Vec<String> = ids
+        .into_iter()
+        .filter_map(|(name, id)| Some(format!("{name}={}", id?)))
+        .collect();
+    VolumePlace::Nfs {
+        server: export.server.to_string(),
+        path: export.path.to_string(),
+        query: query.join("&"),
+    }
 }
 
 fn pin_of<'a>(vch: &'a VirtualContainerHost, name: &str) -> Option<&'a str> {

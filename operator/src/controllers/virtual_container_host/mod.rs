@@ -8,6 +8,7 @@ mod datastore;
 mod dereference;
 pub(in crate::controllers) mod find;
 mod networks;
+mod options;
 mod plan;
 mod removal;
 mod status;

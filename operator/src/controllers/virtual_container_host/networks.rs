@@ -8,11 +8,12 @@ use guestinfo::TrustLevel;
 use ipnet::Ipv4Net;
 use topology::Range;
 use vic_crds::{AttachedNetwork, RoleNetwork, SharedRef, VchNetworks};
+use vsphere::NicBacking;
 
 use super::dereference::NetworkUse;
 use crate::endpoint::{BridgeSpec, ContainerSpec, Fixed, RoleSpec};
 use crate::facts::SubnetFacts;
-use crate::failure::ValidateError;
+use crate::failure::{Findings, ValidateError};
 
 /// Where Docker networks take their subnets from, unless the spec says otherwise.
 const BRIDGE_RANGE: &str = "172.16.0.0/12";
@@ -61,22 +62,26 @@ pub(super) fn resolve(
         .iter()
         .filter_map(|address| address.parse().ok())
         .collect();
+    // Everything else is told in relation to the bridge.
     let bridge = bridge(spec, &lookup)?;
-    let role = |role: Declared<'_>| lookup.role(role, &declared, &bridge, &dns);
-    let (public, client, management) = (role(public)?, role(client)?, role(management)?);
-    let containers = spec
-        .containers
-        .iter()
-        .enumerate()
-        .map(|(position, attached)| lookup.container(position, attached, &bridge))
-        .collect::<Result<_, _>>()?;
-    Ok(Networks {
-        bridge,
-        public,
-        client,
-        management,
-        containers,
-    })
+    let mut findings = Findings::default();
+    findings.take(lookup.bridge_range_is_free(spec, &bridge));
+    let mut role = |role: Declared<'_>| findings.take(lookup.role(role, &declared, &bridge, &dns));
+    let (public, client, management) = (role(public), role(client), role(management));
+    let attached = spec.containers.iter().enumerate();
+    let containers: Vec<_> = attached
+        .filter_map(|(position, attached)| findings.take(lookup.container(position, attached, &bridge)))
+        .collect();
+    let networks = || {
+        Some(Networks {
+            bridge,
+            public: public?,
+            client: client?,
+            management: management?,
+            containers,
+        })
+    };
+    findings.conclude(networks())
 }
 
 fn invalid(field: impl Into<String>, rule: impl Into<String>) -> ValidateError {
@@ -106,11 +111,24 @@ fn bridge(spec: &VchNetworks, lookup: &Lookup<'_>) -> Result<BridgeSpec, Validat
             invalid("spec.networks.bridge.width", rule)
         })?;
     let network = lookup.of(&spec.bridge.network_ref)?;
+    distributed("spec.networks.bridge.networkRef", network)?;
     Ok(BridgeSpec {
         attachment: network.attachment.clone(),
         range,
         width,
     })
+}
+
+/// Containers run on any host of the cluster: a host's own port group is not where all of them are.
+fn distributed(field: &str, network: &NetworkUse) -> Result<(), ValidateError> {
+    if matches!(network.attachment.backing, NicBacking::Standard { .. }) {
+        let rule = format!(
+            "{} is a standard port group; it must be a distributed one or a network of NSX",
+            network.facts.name
+        );
+        return Err(invalid(field, rule));
+    }
+    Ok(())
 }
 
 struct Lookup<'a> {
@@ -126,6 +144,27 @@ impl Lookup<'_> {
                 format!("names ContainerNetwork {reference}, which is not known"),
             )
         })
+    }
+
+    /// A container answers an address of the bridge range by itself: what lies there outside is out of its reach.
+    fn bridge_range_is_free(&self, spec: &VchNetworks, bridge: &BridgeSpec) -> Result<(), ValidateError> {
+        let roles = [Some(&spec.public), spec.client.as_ref(), spec.management.as_ref()];
+        let roles = roles.into_iter().flatten().map(|role| &role.network_ref);
+        let attached = spec.containers.iter().map(|attached| &attached.network_ref);
+        for reference in roles.chain(attached) {
+            let facts = &self.of(reference)?.facts;
+            let overlaps = |net: &Ipv4Net| {
+                net.contains(&bridge.range.network()) || bridge.range.contains(&net.network())
+            };
+            if let Some(subnet) = facts.subnet.as_ref().filter(|subnet| overlaps(&subnet.net)) {
+                let rule = format!(
+                    "{} overlaps {} of ContainerNetwork {}, which containers could then not reach",
+                    bridge.range, subnet.net, facts.name
+                );
+                return Err(invalid("spec.networks.bridge.range", rule));
+            }
+        }
+        Ok(())
     }
 
     fn role(
@@ -160,8 +199,11 @@ impl Lookup<'_> {
         }
         let default_route = self.of(&all[0].role.network_ref)?.attachment.moref == *moref;
         let servers = network.facts.subnet.as_ref().map(|subnet| &subnet.dns_servers);
+        let routes = self.routes(declared, all, default_route)?;
         let fixed = fixed
-            .map(|(other, address)| fixed_address(other.field, address, network, default_route))
+            .map(|(other, address)| {
+                fixed_address(other.field, address, network, default_route || !routes.is_empty())
+            })
             .transpose()?;
         let dns = match (dns, &fixed) {
             ([], Some(_)) => servers.cloned().unwrap_or_default(),
@@ -172,8 +214,39 @@ impl Lookup<'_> {
         Ok(RoleSpec {
             attachment: network.attachment.clone(),
             fixed,
+            routes,
             dns,
         })
+    }
+
+    /// Routes through a network: those of all roles on it, since they share one address. What the public network
+    /// is for needs no route.
+    fn routes(
+        &self,
+        declared: Declared<'_>,
+        all: &[Declared<'_>; 3],
+        default_route: bool,
+    ) -> Result<Vec<Ipv4Net>, ValidateError> {
+        let moref = &self.of(&declared.role.network_ref)?.attachment.moref;
+        let mut routes = Vec::new();
+        for other in all {
+            let through = other.role.fixed.iter().flat_map(|fixed| &fixed.routes);
+            let mut through = through
+                .filter_map(|route| route.parse::<Ipv4Net>().ok())
+                .peekable();
+            if through.peek().is_none() || self.of(&other.role.network_ref)?.attachment.moref != *moref {
+                continue;
+            }
+            if default_route {
+                let field = other.field.replace("address", "routes");
+                let rule = "may not be set on the public network: the default route goes through it";
+                return Err(invalid(field, rule));
+            }
+            routes.extend(through);
+        }
+        routes.sort_unstable();
+        routes.dedup();
+        Ok(routes)
     }
 
     fn container(
@@ -193,6 +266,7 @@ impl Lookup<'_> {
         if network.attachment.moref == bridge.attachment.moref {
             return Err(bridge_is_shared(&network.facts.name));
         }
+        distributed(&format!("{field}.networkRef"), network)?;
         let pools = pools(&format!("{field}.addressRanges"), attached, network)?;
         let subnet = network.facts.subnet.as_ref();
         let gateway = subnet

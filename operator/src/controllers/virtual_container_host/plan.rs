@@ -39,6 +39,8 @@ pub(super) enum Action {
     RenameFolder,
     MakeDirectory(DatastorePath),
     CreateVm,
+    /// Keeps people from destroying the endpoint VM, as vic-machine does.
+    ProtectVm,
     RenameVm,
     PowerOff,
     ConfigureVm,
@@ -323,6 +325,7 @@ fn plan_birth(wanted: &Wanted, steps: &mut Steps) {
     let what = format!("endpoint VM {}", wanted.endpoint.name);
     steps.push(Verb::Create, &what, ABSENT, Action::CreateVm);
     plan_directories(wanted, &VchConfig::default(), steps);
+    plan_protection(&what, steps);
     steps.push(
         Verb::Update,
         &what,
@@ -332,10 +335,24 @@ fn plan_birth(wanted: &Wanted, steps: &mut Steps) {
     steps.push(Verb::Update, what, "power: want on, have off", Action::PowerOn);
 }
 
+/// Whether a VM is protected cannot be seen while it is on: whenever it is changed, it is protected again.
+fn plan_protection(what: &str, steps: &mut Steps) {
+    steps.push(
+        Verb::Update,
+        what,
+        "it is not to be destroyed by hand",
+        Action::ProtectVm,
+    );
+}
+
 /// Directories of volume stores that the VM was not yet told of.
 fn plan_directories(wanted: &Wanted, observed: &VchConfig, steps: &mut Steps) {
     for volume in &wanted.endpoint.volumes {
-        let path = volume.directory.to_string();
+        // An NFS export is there already, or nothing that vCenter can make.
+        let Some(directory) = volume.directory() else {
+            continue;
+        };
+        let path = directory.to_string();
         if observed
             .storage
             .volume_locations
@@ -346,7 +363,7 @@ fn plan_directories(wanted: &Wanted, observed: &VchConfig, steps: &mut Steps) {
                 Verb::Create,
                 format!("volume store {}", volume.name),
                 format!("{path}, unless it is there"),
-                Action::MakeDirectory(volume.directory.clone()),
+                Action::MakeDirectory(directory.clone()),
             );
         }
     }
@@ -392,6 +409,7 @@ fn plan_vm(
             Action::PowerOff,
         );
     }
+    plan_protection(&what, steps);
     // What the guest wrote when it last ran is cleared even if nothing else differs: else its old marks
     // would pass for those of the next start.
     let reason = if reasons.is_empty() {

@@ -165,7 +165,7 @@ impl Removal<'_> {
             datastore::remove_volumes(self, vch, vm.as_ref()).await?;
         }
         if let Some(vm) = &vm {
-            containers::destroy(self, vm).await?;
+            containers::destroy(self, std::slice::from_ref(vm)).await?;
         }
         datastore::remove_directories(self, vm.as_ref(), details).await
     }

@@ -11,11 +11,12 @@ use super::NAME_LIMIT;
 use super::claims::Claims;
 use super::dereference::References;
 use super::networks::{self, Networks};
+use super::options;
 use crate::certificates;
 use crate::context::Context;
 use crate::controllers::common::display_name;
-use crate::endpoint::{EndpointSpec, RoleSpec};
-use crate::failure::{Failure, ValidateError};
+use crate::endpoint::{EndpointSpec, Options, RoleSpec, VolumePlace};
+use crate::failure::{Failure, Findings, ValidateError};
 use crate::images::{self, ImageSource, ReleaseImages};
 use crate::kind::{Kind, ObjectKey};
 
@@ -56,12 +57,16 @@ pub(super) fn validate(
     references: &References,
 ) -> Result<Wanted, Failure> {
     let grants = references.ground.grants(ctx, key)?;
-    check_grants(key, references, &grants)?;
+    let Parts {
+        name,
+        networks,
+        release,
+        tls,
+        pool,
+        memory_mb,
+        options,
+    } = parts(vch, key, references, &grants)?;
     let spec = &vch.spec;
-    let name = display_name(spec.display_name.as_deref(), key, NAME_LIMIT)?;
-    let networks = networks::resolve(&spec.networks, &references.networks)?;
-    let release = release(vch, references)?;
-    let tls = tls(vch, &name, &networks.client)?;
     let owner = ctx.owner(key, vch.metadata.uid.as_deref().unwrap_or_default());
     let claims = Claims::of(vch, |reference| {
         Some(
@@ -82,15 +87,65 @@ pub(super) fn validate(
     Ok(Wanted {
         images: images::folder(&references.datastore.name, &owner.instance),
         owner,
-        endpoint: endpoint(vch, name, references, networks)?,
+        endpoint: endpoint(vch, name, references, networks, memory_mb, options),
         pool_parent: references.place.pool.moref.clone(),
-        pool: pool(vch)?,
+        pool,
         vm_folder: references.place.vm_folder.clone(),
         release,
         tls,
         docker_required,
         claims,
     })
+}
+
+/// What is right of a spec by itself.
+struct Parts {
+    name: String,
+    networks: Networks,
+    release: ReleaseImages,
+    tls: TlsWanted,
+    pool: PoolConfig,
+    memory_mb: i64,
+    options: Options,
+}
+
+/// All parts of a spec, or all that is wrong with them.
+fn parts(
+    vch: &VirtualContainerHost,
+    key: &ObjectKey,
+    references: &References,
+    grants: &Grants,
+) -> Result<Parts, ValidateError> {
+    let spec = &vch.spec;
+    let mut findings = Findings::default();
+    findings.take(check_grants(key, references, grants));
+    let name = findings.take(display_name(spec.display_name.as_deref(), key, NAME_LIMIT));
+    let networks = findings.take(networks::resolve(&spec.networks, &references.networks));
+    let release = findings.take(release(vch, references));
+    let pool = findings.take(pool(vch));
+    let memory = spec
+        .endpoint
+        .as_ref()
+        .and_then(|endpoint| endpoint.memory.as_ref());
+    let memory_mb = findings.take(memory.map_or(Ok(MEMORY_MB), vm_memory));
+    let options = findings.take(options::options(spec));
+    let tls = name
+        .as_deref()
+        .zip(networks.as_ref())
+        .map(|(name, networks)| tls(vch, name, &networks.client));
+    let tls = tls.and_then(|tls| findings.take(tls));
+    let parts = || {
+        Some(Parts {
+            name: name?,
+            networks: networks?,
+            release: release?,
+            tls: tls?,
+            pool: pool?,
+            memory_mb: memory_mb?,
+            options: options?,
+        })
+    };
+    findings.conclude(parts())
 }
 
 fn invalid(field: &str, rule: impl Into<String>) -> ValidateError {
@@ -117,7 +172,7 @@ fn check_grants(key: &ObjectKey, references: &References, grants: &Grants) -> Re
         let volumes = references
             .volumes
             .iter()
-            .map(|(volume, moref)| (&volume.directory.datastore, moref));
+            .filter_map(|(volume, moref)| Some((&volume.directory()?.datastore, moref.as_ref()?)));
         for (name, moref) in main.chain(volumes) {
             let granted = grants.datastores.iter().any(|granted| {
                 inventory
@@ -129,7 +184,15 @@ fn check_grants(key: &ObjectKey, references: &References, grants: &Grants) -> Re
             }
         }
         Ok(())
-    })
+    })?;
+    for (volume, _) in &references.volumes {
+        if let VolumePlace::Nfs { server, .. } = &volume.place
+            && !grants.allows_nfs(server)
+        {
+            return Err(ground.refuse(&key.namespace, format!("NFS server {server}")));
+        }
+    }
+    Ok(())
 }
 
 fn release(vch: &VirtualContainerHost, references: &References) -> Result<ReleaseImages, ValidateError> {
@@ -161,13 +224,15 @@ fn endpoint(
     name: String,
     references: &References,
     networks: Networks,
-) -> Result<EndpointSpec, ValidateError> {
+    memory_mb: i64,
+    options: Options,
+) -> EndpointSpec {
     let endpoint = vch.spec.endpoint.clone().unwrap_or_default();
     let place = &references.place;
-    Ok(EndpointSpec {
+    EndpointSpec {
         name,
         cpus: endpoint.cpus.unwrap_or(1),
-        memory_mb: endpoint.memory.as_ref().map_or(Ok(MEMORY_MB), vm_memory)?,
+        memory_mb,
         debug_level: endpoint.debug_level.unwrap_or_default().into(),
         bridge: networks.bridge,
         public: networks.public,
@@ -199,7 +264,8 @@ fn endpoint(
             .iter()
             .map(|(volume, _)| volume.clone())
             .collect(),
-    })
+        options,
+    }
 }
 
 fn megabytes(field: &str, memory: &Memory) -> Result<i64, ValidateError> {
@@ -231,17 +297,30 @@ fn pool(vch: &VirtualContainerHost) -> Result<PoolConfig, ValidateError> {
     let in_mb = |field: &str, amount: &Option<Memory>| {
         amount.as_ref().map(|amount| megabytes(field, amount)).transpose()
     };
-    let memory_limit = in_mb("spec.compute.memory.limit", &memory.limit)?;
-    let memory_reservation = in_mb("spec.compute.memory.reservation", &memory.reservation)?;
-    Ok(PoolConfig {
-        cpu: allocation("spec.compute.cpu", cpu.limit_mhz, cpu.reservation_mhz, cpu.shares)?,
-        memory: allocation(
-            "spec.compute.memory",
-            memory_limit,
-            memory_reservation,
-            memory.shares,
-        )?,
-    })
+    let mut findings = Findings::default();
+    let limit = findings.take(in_mb("spec.compute.memory.limit", &memory.limit));
+    let reservation = findings.take(in_mb("spec.compute.memory.reservation", &memory.reservation));
+    let cpu = findings.take(allocation(
+        "spec.compute.cpu",
+        cpu.limit_mhz,
+        cpu.reservation_mhz,
+        shares(cpu.shares, cpu.custom_shares),
+    ));
+    let memory = limit.zip(reservation).and_then(|(limit, reservation)| {
+        let shares = shares(memory.shares, memory.custom_shares);
+        findings.take(allocation("spec.compute.memory", limit, reservation, shares))
+    });
+    let pool = cpu.zip(memory).map(|(cpu, memory)| PoolConfig { cpu, memory });
+    findings.conclude(pool)
+}
+
+fn shares(level: Option<Shares>, custom: Option<i32>) -> vsphere::Shares {
+    match level.unwrap_or_default() {
+        Shares::Low => vsphere::Shares::Low,
+        Shares::Normal => vsphere::Shares::Normal,
+        Shares::High => vsphere::Shares::High,
+        Shares::Custom => vsphere::Shares::Custom(custom.unwrap_or_default()),
+    }
 }
 
 /// MHz or MB; a limit of -1 is none.
@@ -249,7 +328,7 @@ fn allocation(
     field: &str,
     limit: Option<i64>,
     reservation: Option<i64>,
-    shares: Option<Shares>,
+    shares: vsphere::Shares,
 ) -> Result<Allocation, ValidateError> {
     let reservation = reservation.unwrap_or_default();
     if let Some(limit) = limit.filter(|limit| *limit < reservation) {
@@ -262,11 +341,7 @@ fn allocation(
         reservation,
         limit: limit.unwrap_or(-1),
         expandable: true,
-        shares: match shares.unwrap_or_default() {
-            Shares::Low => vsphere::Shares::Low,
-            Shares::Normal => vsphere::Shares::Normal,
-            Shares::High => vsphere::Shares::High,
-        },
+        shares,
     })
 }
 
@@ -353,6 +428,9 @@ mod tests {
                 compute: None,
                 storage: None,
                 networks,
+                containers: None,
+                registries: None,
+                proxies: None,
                 tls: Tls {
                     mode: TlsMode::Verify,
                     generated: None,
@@ -382,11 +460,13 @@ mod tests {
                 limit_mhz: Some(8000),
                 reservation_mhz: Some(500),
                 shares: Some(Shares::High),
+                custom_shares: None,
             }),
             memory: Some(MemoryLimits {
                 limit: Some("32Gi".into()),
                 reservation: Some("512Mi".into()),
-                shares: None,
+                shares: Some(Shares::Custom),
+                custom_shares: Some(1234),
             }),
             ..Compute::default()
         });
@@ -396,6 +476,7 @@ mod tests {
             (8000, 500, vsphere::Shares::High)
         );
         assert_eq!((some.memory.limit, some.memory.reservation), (32_768, 512));
+        assert_eq!(some.memory.shares, vsphere::Shares::Custom(1234));
     }
 
     #[test]
@@ -410,7 +491,7 @@ mod tests {
         ] {
             assert_eq!(vm_memory(&memory.into()).ok(), fits, "{memory}");
         }
-        let refused = allocation("spec.compute.cpu", Some(100), Some(200), None)
+        let refused = allocation("spec.compute.cpu", Some(100), Some(200), vsphere::Shares::Normal)
             .unwrap_err()
             .to_string();
         assert!(

@@ -60,6 +60,7 @@ fn known() -> BTreeMap<String, NetworkUse> {
 fn on(name: &str, address: Option<&str>) -> RoleNetwork {
     let fixed = address.map(|address| StaticAddress {
         address: address.into(),
+        routes: Vec::new(),
     });
     RoleNetwork {
         network_ref: reference(name),
@@ -88,6 +89,130 @@ fn spec() -> VchNetworks {
         management: None,
         containers: vec![attached("web", "app", &[])],
         dns_servers: Vec::new(),
+        asymmetric_routing: None,
+    }
+}
+
+/// A role with a fixed address and routes.
+fn routed(name: &str, address: &str, routes: &[&str]) -> RoleNetwork {
+    RoleNetwork {
+        network_ref: reference(name),
+        fixed: Some(StaticAddress {
+            address: address.into(),
+            routes: routes.iter().map(|route| (*route).into()).collect(),
+        }),
+    }
+}
+
+#[test]
+fn routes_lead_through_a_networks_gateway_and_belong_to_all_roles_on_it() {
+    let nets = |networks: &[Ipv4Net]| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let alone = VchNetworks {
+        client: Some(routed("client", "10.21.0.10", &["10.0.0.0/8"])),
+        ..spec()
+    };
+    let found = resolve(&alone, &known()).unwrap();
+    assert_eq!(nets(&found.client.routes), ["10.0.0.0/8"]);
+    assert_eq!(found.client.fixed.unwrap().gateway, Some([10, 21, 0, 1].into()));
+    assert_eq!(
+        nets(&found.management.routes),
+        ["10.0.0.0/8"],
+        "it follows the client's"
+    );
+    assert!(found.public.routes.is_empty());
+    let shared = VchNetworks {
+        management: Some(routed("client", "10.21.0.10", &["172.16.0.0/12", "10.0.0.0/8"])),
+        ..alone
+    };
+    let found = resolve(&shared, &known()).unwrap();
+    for role in [&found.client, &found.management] {
+        assert_eq!(nets(&role.routes), ["10.0.0.0/8", "172.16.0.0/12"]);
+    }
+}
+
+#[test]
+fn the_public_network_has_no_routes() {
+    let route = |address| routed("public", address, &["10.0.0.0/8"]);
+    let public = VchNetworks {
+        public: route("10.20.0.10"),
+        ..spec()
+    };
+    let client = VchNetworks {
+        client: Some(route("10.20.0.10")),
+        ..spec()
+    };
+    for (networks, field) in [(public, "public.static.routes"), (client, "client.static.routes")] {
+        let refused = resolve(&networks, &known()).err().unwrap().to_string();
+        assert!(refused.contains(field), "{refused}");
+    }
+}
+
+#[test]
+fn a_bridge_range_keeps_clear_of_other_networks() {
+    for (range, overlapped) in [
+        ("10.20.0.0/16", Some("public")),
+        ("10.0.0.0/8", Some("public")),
+        ("10.30.0.128/25", Some("app")),
+        ("10.21.0.0/16", None),
+        ("192.168.0.0/16", None),
+    ] {
+        let spec = VchNetworks {
+            bridge: BridgeNetwork {
+                range: Some(range.into()),
+                width: Some(30),
+                ..spec().bridge
+            },
+            ..spec()
+        };
+        let refused = resolve(&spec, &known()).err().map(|error| error.to_string());
+        assert_eq!(refused.is_some(), overlapped.is_some(), "{range}: {refused:?}");
+        if let (Some(refused), Some(network)) = (refused, overlapped) {
+            assert!(
+                refused.contains("bridge.range") && refused.contains(network),
+                "{refused}"
+            );
+        }
+    }
+}
+
+#[test]
+fn containers_need_networks_that_all_hosts_have() {
+    let standard = |name: &str| {
+        let mut known = known();
+        let backing = NicBacking::Standard {
+            name: name.to_owned(),
+        };
+        known.get_mut(name).unwrap().attachment.backing = backing;
+        resolve(&spec(), &known).err().map(|error| error.to_string())
+    };
+    for (name, field) in [
+        ("bridge", "bridge.networkRef"),
+        ("app", "containers[0].networkRef"),
+    ] {
+        let refused = standard(name).unwrap();
+        assert!(
+            refused.contains(field) && refused.contains("standard port group"),
+            "{refused}"
+        );
+    }
+    assert_eq!(standard("public"), None, "the endpoint VM itself may be anywhere");
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let spec = VchNetworks {
+        public: on("public", Some("10.99.0.1")),
+        containers: vec![
+            attached("bridge", "app", &[]),
+            attached("web", "app", &["10.30.0.1-10.30.0.5"]),
+        ],
+        ..spec()
+    };
+    let refused = resolve(&spec, &known()).err().unwrap().to_string();
+    let lines: Vec<&str> = refused.lines().collect();
+    assert_eq!(lines.len(), 3, "{refused}");
+    for (line, part) in lines.iter().zip(["10.99.0.1", "containers[0].name", "gateway"]) {
+        assert!(line.contains(part), "{refused}");
     }
 }
 

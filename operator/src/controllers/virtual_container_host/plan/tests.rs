@@ -11,9 +11,9 @@ use super::super::find::{BridgeUser, Place, birth_name};
 use super::super::validate::TlsWanted;
 use super::*;
 use crate::certificates;
-use crate::endpoint::fixture;
 use crate::endpoint::fixture::vm;
 use crate::endpoint::hardware::tests::built;
+use crate::endpoint::{VolumePlace, fixture};
 use crate::images::{ImageSource, ReleaseImages};
 
 const PARENT: (&str, &str) = ("ResourcePool", "resgroup-14");
@@ -166,7 +166,7 @@ fn what_a_crash_leaves_of_pool_and_folder_is_completed_from_there() {
         limits: false,
     };
     let images = [BringImages];
-    let birth = [CreateVm, volumes(), ConfigureVm, PowerOn];
+    let birth = [CreateVm, volumes(), ProtectVm, ConfigureVm, PowerOn];
     let make_folder = [CreateFolder, MarkFolder, RenameFolder];
     let marked_folder = State {
         pool: whole.pool.clone(),
@@ -225,8 +225,11 @@ fn what_a_crash_leaves_of_the_vm_is_completed_from_there() {
         ..whole.vm.clone().unwrap()
     };
     let cases = [
-        (half, vec![BringImages, volumes(), ConfigureVm, PowerOn]),
-        (off, vec![BringImages, ConfigureVm, PowerOn]),
+        (
+            half,
+            vec![BringImages, volumes(), ProtectVm, ConfigureVm, PowerOn],
+        ),
+        (off, vec![BringImages, ProtectVm, ConfigureVm, PowerOn]),
     ];
     for (vm, expected) in cases {
         let state = State {
@@ -242,7 +245,7 @@ fn what_was_edited_by_hand_is_put_back() {
     use Action::*;
     let wanted = wanted();
     let bundle = bundle(&wanted);
-    let reboot = || vec![BringImages, PowerOff, ConfigureVm, PowerOn];
+    let reboot = || vec![BringImages, PowerOff, ProtectVm, ConfigureVm, PowerOn];
     let edit = |change: &dyn Fn(&mut State)| {
         let mut state = whole(&wanted, &bundle);
         change(&mut state);
@@ -312,7 +315,7 @@ fn a_changed_spec_reboots_only_what_reads_it_at_boot() {
         change(&mut wanted);
         actions(&wanted, &state, &bundle)
     };
-    let reboot = || vec![BringImages, PowerOff, ConfigureVm, PowerOn];
+    let reboot = || vec![BringImages, PowerOff, ProtectVm, ConfigureVm, PowerOn];
     assert_eq!(
         changed(&|wanted| wanted.pool.memory.limit = -1),
         [UpdatePool {
@@ -330,16 +333,18 @@ fn a_changed_spec_reboots_only_what_reads_it_at_boot() {
         reboot()
     );
     assert_eq!(changed(&|wanted| wanted.tls.mode = TlsMode::NoVerify), reboot());
+    let fast = DatastorePath::new("LocalDS_0", "fast");
     let volume = crate::endpoint::VolumeSpec {
         name: "fast".into(),
-        directory: DatastorePath::new("LocalDS_0", "fast"),
+        place: VolumePlace::Directory(fast.clone()),
     };
     assert_eq!(
         changed(&|wanted| wanted.endpoint.volumes.push(volume.clone())),
         [
             BringImages,
-            MakeDirectory(volume.directory.clone()),
+            MakeDirectory(fast),
             PowerOff,
+            ProtectVm,
             ConfigureVm,
             PowerOn
         ]
