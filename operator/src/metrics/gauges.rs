@@ -67,9 +67,8 @@ impl Gauges {
         }
     }
 
-    /// Reads everything anew; what is gone is shown no more.
-    pub(super) fn refresh(&self, ctx: &Context) {
-        let all = [
+    fn all(&self) -> [&Values; 8] {
+        [
             &self.queue_units,
             &self.queue_age,
             &self.rate,
@@ -78,8 +77,21 @@ impl Gauges {
             &self.connected,
             &self.lease,
             &self.objects,
-        ];
-        for family in all {
+        ]
+    }
+
+    /// Gives each a sample, for without one it is not shown.
+    #[cfg(test)]
+    pub(super) fn touch(&self) {
+        for family in self.all() {
+            drop(family.get_or_create(&Vec::new()));
+        }
+        drop(self.watch_errors.get_or_create(&Vec::new()));
+    }
+
+    /// Reads everything anew; what is gone is shown no more.
+    pub(super) fn refresh(&self, ctx: &Context) {
+        for family in self.all() {
             family.clear();
         }
         for connected in ctx.sites.connections() {

@@ -310,7 +310,16 @@ mod tests {
 
     #[test]
     fn the_page_shows_every_metric_of_the_table_and_no_other() {
-        let text = Metrics::default().text();
+        let metrics = Metrics::default();
+        for family in [&metrics.reconciles, &metrics.repairs, &metrics.writes] {
+            drop(family.get_or_create(&Vec::new()));
+        }
+        for family in [&metrics.durations, &metrics.time_to_ready] {
+            drop(family.get_or_create(&Vec::new()));
+        }
+        metrics.engines.touch();
+        metrics.gauges.touch();
+        let text = metrics.text();
         let shown: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

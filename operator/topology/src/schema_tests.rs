@@ -142,7 +142,8 @@ fn formatted(format: &str, text: &str) -> bool {
 pub(crate) fn faults_of(intents: &[Intent]) -> Vec<String> {
     let mut found = Vec::new();
     for intent in intents {
-        let body = Value::Object(intent.body.clone());
+        let mut body = Value::Object(intent.body.clone());
+        body["resource_type"] = json!(intent.resource_type);
         found.extend(faults(intent.resource_type, &body));
         found.extend(prose(&intent.path, &body));
         if intent.resource_type == "PolicyNatRule" {

@@ -52,8 +52,8 @@ impl Figures {
                     .iter()
                     .all(|(label, value)| found.get(*label).map(String::as_str) == Some(*value))
             })
-            .map(|(_, value)| value)
-            .sum()
+            // A sum of nothing would be -0.
+            .fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// All series of that name.

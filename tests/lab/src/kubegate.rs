@@ -262,9 +262,9 @@ fn name_of(method: &Method, path: &str) -> Option<String> {
     let skipped = if parts.next()? == "api" { 1 } else { 2 };
     let mut parts = parts.skip(skipped).peekable();
     if parts.next_if_eq(&"namespaces").is_some() {
-        let namespace = parts.next();
+        let _ = parts.next();
         if parts.peek().is_none() {
-            return namespace.map(|_| format!("{method} namespaces"));
+            return Some(format!("{method} namespaces"));
         }
     }
     let plural = parts.next()?;

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_told_by_system_and_what_is_kept_by_reason() {
-        let before = baseline(json!({"intents": {}}), &[], &["Secret a/b"]);
+        let before = baseline(json!({"intents": {}, "realized": []}), &[], &["Secret a/b"]);
         let kept = "[LocalDS_0] vic-operator/x.iso";
         let after = baseline(
             json!({"intents": {"/infra/x": {}}, "realized": [{"path": "y"}]}),
