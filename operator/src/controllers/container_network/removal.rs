@@ -142,7 +142,7 @@ async fn segment(
         return await_removal(ctx, key, ground, &owner.uid);
     };
     if retain {
-        let own = engine.owned_with(&nsx::Tag::new(topology::UID_SCOPE, &owner.uid));
+        let own = own_objects(engine, owner, observed);
         return submit_retained(&ground.connected, &owner.uid, &own).await;
     }
     let changes = deletions(ground, engine, owner, &observed)?;
@@ -195,6 +195,17 @@ fn deletions(
     if let Some(group) = group {
         still_attached(&ground.connected.vsphere, &group)?;
     }
-    let own = engine.owned_with(&nsx::Tag::new(topology::UID_SCOPE, &owner.uid));
-    Ok(own.iter().map(deleted).collect())
+    Ok(own_objects(engine, owner, observed.clone())
+        .iter()
+        .map(deleted)
+        .collect())
+}
+
+/// The segment, whichever UID it was made under, and what lies below it.
+fn own_objects(engine: &nsx::Engine, owner: &Owner, segment: nsx::Observed) -> Vec<nsx::Observed> {
+    let mut own = engine.owned_with(&nsx::Tag::new(topology::UID_SCOPE, &owner.uid));
+    if own.iter().all(|object| object.path != segment.path) {
+        own.push(segment);
+    }
+    own
 }
