@@ -118,6 +118,7 @@ impl SegmentSpec {
         let fields = json!({
             "display_name": format!("{} {}", self.display_name, binding.name),
             "tags": self.tags,
+            "resource_type": "DhcpV4StaticBindingConfig",
             "mac_address": binding.mac,
             "ip_address": binding.address.to_string(),
             "host_name": binding.host_name,
@@ -337,7 +338,7 @@ mod tests {
         );
         assert_eq!(
             Value::Object(intents[1].body.clone()),
-            json!({"display_name": "net printer", "tags": [], "mac_address": "02:00:00:00:00:01",
+            json!({"display_name": "net printer", "tags": [], "resource_type": "DhcpV4StaticBindingConfig", "mac_address": "02:00:00:00:00:01",
                 "ip_address": "10.30.0.5", "host_name": "printer", "lease_time": 600})
         );
     }
