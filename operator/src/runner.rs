@@ -264,7 +264,7 @@ async fn settle<K: Declared>(
     }
     let conditions = summary.conditions(object.meta().generation, &previous, now());
     K::conclude(&mut details, object.meta().generation, conditions);
-    if let Err(action) = write_status(object, ctx, key, &details, &before).await {
+    if let Err(action) = write_status(object, ctx, key, &details, &before, standing.attempts).await {
         return (action, summary.reason);
     }
     let first_status = before.get("observedGeneration").is_none();
@@ -310,6 +310,7 @@ async fn write_status<K: Declared>(
     key: &ObjectKey,
     details: &K::Status,
     before: &Value,
+    attempts: u32,
 ) -> Result<(), Action> {
     let status = serde_json::to_value(details).unwrap_or(Value::Null);
     if status == *before {
@@ -327,7 +328,7 @@ async fn write_status<K: Declared>(
         Err(error) => {
             tracing::warn!(object = %key, %error, "the status could not be written");
             ctx.tracker.wrote(key, None);
-            Err(Action::requeue(backoff(1)))
+            Err(Action::requeue(backoff(attempts)))
         }
     }
 }

@@ -48,6 +48,7 @@ pub struct Connected {
     /// Who uses which shared object in NSX, by the UID of the user.
     pub sharing: Mutex<Sharing>,
     seeded: OnceLock<()>,
+    completed: OnceLock<()>,
     /// Claims of this instance's rules by gateway, granted (perhaps before NSX shows them) and waiting.
     pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Contender>>>,
     /// What was deleted in NSX for objects that are going, by their UID: policy paths.
@@ -112,6 +113,7 @@ impl Connected {
             endpoint_credentials: parts.endpoint_credentials,
             sharing: Mutex::default(),
             seeded: OnceLock::new(),
+            completed: OnceLock::new(),
             claims: Mutex::default(),
             removals: Mutex::default(),
             whole: Mutex::default(),
@@ -163,8 +165,16 @@ impl Connected {
         let owned = self.nsx.as_ref().map(nsx::Engine::owned).unwrap_or_default();
         let mut sharing = self.sharing.lock().unwrap_or_else(PoisonError::into_inner);
         for (user, uses) in uses_of(&owned) {
-            sharing.replace(&user, &uses);
+            // Who was reconciled since is known better.
+            if !sharing.knows(&user) {
+                sharing.replace(&user, &uses);
+            }
         }
+    }
+
+    /// Once it is sure that NSX has shown what an earlier process wrote: finds what the first read did not show.
+    pub fn complete_sharing(&self) {
+        self.completed.get_or_init(|| self.seed_sharing());
     }
 
     /// Drains what is under way and logs out.

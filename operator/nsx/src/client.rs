@@ -1,12 +1,13 @@
 //! Calls to the manager: limited, with a session, and with errors read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::limiter::{Limiter, Permit};
@@ -20,6 +21,9 @@ use crate::{Config, Error, Health, MayWrite, Priority, Trouble, Tuning};
 const POLICY: &str = "/policy/api/v1";
 /// Refusals for lack of capacity in a row before the manager counts as degraded.
 const BUSY_STREAK: u64 = 8;
+/// While writes are not confirmed, reads that succeed prove little: so long after the last one of them the manager counts
+/// as troubled. Longer than the longest pause between two attempts.
+const WRITE_TROUBLE: Duration = Duration::from_secs(20);
 /// How often a read is repeated before its caller hears of the trouble.
 const READ_ATTEMPTS: u32 = 5;
 
@@ -31,6 +35,8 @@ pub(crate) struct Client {
     health: watch::Sender<Health>,
     calls: AtomicU64,
     refused_in_a_row: AtomicU64,
+    /// When a write was last not confirmed, unless one was since.
+    unconfirmed: Mutex<Option<Instant>>,
     read_timeout: Duration,
     write_timeout: Duration,
     may_write: MayWrite,
@@ -67,6 +73,7 @@ impl Client {
             health: watch::Sender::new(Health::Connected),
             calls: AtomicU64::new(0),
             refused_in_a_row: AtomicU64::new(0),
+            unconfirmed: Mutex::new(None),
             read_timeout: tuning.read_timeout,
             write_timeout: tuning.write_timeout,
             may_write: Arc::clone(&config.may_write),
@@ -171,7 +178,7 @@ impl Client {
     async fn call(&self, priority: Priority, call: &Call<'_>) -> Result<(String, Incoming), Error> {
         let permit = self.limiter.acquire(priority).await;
         let outcome = self.call_somewhere(&permit, call).await;
-        self.report(outcome.as_ref().map(|_| ()));
+        self.report(call.method != Method::GET, outcome.as_ref().map(|_| ()));
         outcome
     }
 
@@ -244,7 +251,11 @@ impl Client {
     }
 
     /// Tells the world how the manager is doing, as far as this outcome shows it.
-    fn report(&self, outcome: Result<(), &Error>) {
+    fn report(&self, write: bool, outcome: Result<(), &Error>) {
+        if write {
+            let lost = matches!(outcome, Err(Error::AmbiguousWrite { .. }));
+            *self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner) = lost.then(Instant::now);
+        }
         let trouble = match outcome {
             Err(Error::RateLimited(_) | Error::Busy(_)) => {
                 let streak = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
@@ -268,13 +279,20 @@ impl Client {
             // Any other answer is NSX's own: it is there and works.
             Ok(()) | Err(_) => {
                 self.refused_in_a_row.store(0, Ordering::Relaxed);
-                self.set_health(Health::Connected);
+                if !self.writes_are_lost() {
+                    self.set_health(Health::Connected);
+                }
                 None
             }
         };
         if let (Some(trouble), Err(error)) = (trouble, outcome) {
             self.set_health(Health::Degraded(error.to_string(), trouble));
         }
+    }
+
+    fn writes_are_lost(&self) -> bool {
+        let unconfirmed = self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        unconfirmed.is_some_and(|since| since.elapsed() < WRITE_TROUBLE)
     }
 
     fn set_health(&self, health: Health) {

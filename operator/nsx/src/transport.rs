@@ -184,7 +184,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut causes = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
-        let text = cause.to_string();
+        let text = plain(cause.to_string());
         if causes.last() != Some(&text) {
             causes.push(text);
         }
@@ -194,9 +194,25 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     causes.split_off(skip).join(": ")
 }
 
+/// What rustls says of a connection that was cut, for users instead of programmers.
+fn plain(text: String) -> String {
+    if text.contains("close_notify") {
+        "the connection was cut".to_owned()
+    } else {
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cut_connection_is_told_in_plain_words() {
+        let told = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls";
+        assert_eq!(plain(told.to_owned()), "the connection was cut");
+        assert_eq!(plain("Connection refused".to_owned()), "Connection refused");
+    }
 
     #[test]
     fn distrust_is_found_inside_io_errors() {

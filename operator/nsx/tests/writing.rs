@@ -57,6 +57,30 @@ async fn a_session_that_expires_mid_batch_is_renewed_once_for_all() {
     assert_eq!(manager.lock().objects.len(), 20);
 }
 
+/// Reads that succeed meanwhile do not make a manager well that confirms no write.
+#[tokio::test]
+async fn a_manager_that_confirms_no_write_counts_as_troubled_until_it_does() {
+    let manager = Manager::start().await;
+    let engine = manager.engine().await;
+    for _ in 0..2 {
+        manager.fault(Method::PATCH, "/infra", Fault::BreakAfter);
+    }
+    let mut health = engine.health();
+    let submitted = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.submit(Priority::User, vec![segment("s")]).await }
+    });
+    let degraded = |health: &Health| matches!(health, Health::Degraded(_, Trouble::Unreachable));
+    health.wait_for(degraded).await.unwrap();
+    while manager.calls("PATCH", "/infra") < 2 {
+        engine.fetch("/infra/segments/s").await.unwrap();
+        assert!(degraded(&health.borrow()) || manager.calls("PATCH", "/infra") > 2);
+        tokio::task::yield_now().await;
+    }
+    submitted.await.unwrap().unwrap();
+    assert_eq!(*health.borrow(), Health::Connected);
+}
+
 /// The right to write can be lost between two attempts: a batch that is repeated asks before each.
 #[tokio::test]
 async fn a_batch_is_not_repeated_by_who_may_no_longer_write() {

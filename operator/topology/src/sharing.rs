@@ -83,6 +83,12 @@ impl Sharing {
             .find(|shared| self.leaving.get(*shared).is_some_and(|leaver| leaver != user))
     }
 
+    /// Whether `user` uses anything shared.
+    #[must_use]
+    pub fn knows(&self, user: &str) -> bool {
+        self.uses.contains_key(user)
+    }
+
     fn given_up_by(&self, user: &str) -> Vec<Shared> {
         self.given_up
             .iter()

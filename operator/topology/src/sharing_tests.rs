@@ -11,6 +11,16 @@ fn list(numbers: &BTreeSet<u8>) -> Vec<Shared> {
 }
 
 #[test]
+fn who_uses_something_is_known_until_it_does_not() {
+    let mut sharing = Sharing::default();
+    assert!(!sharing.knows("a"));
+    sharing.replace("a", &[shared(1)]);
+    assert!(sharing.knows("a") && !sharing.knows("b"));
+    sharing.remove("a");
+    assert!(!sharing.knows("a"));
+}
+
+#[test]
 fn the_last_user_takes_it_away() {
     let mut sharing = Sharing::default();
     assert!(sharing.replace("a", &[shared(1), shared(2)]).is_empty());

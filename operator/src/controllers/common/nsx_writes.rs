@@ -144,6 +144,7 @@ pub(crate) async fn await_certainty(connected: &Connected, uid: &str) -> Result<
         return Ok(());
     }
     if tokio::time::timeout(CERTAINTY, engine.sure()).await.is_ok() {
+        connected.complete_sharing();
         return Ok(());
     }
     let what = "the search index of NSX shows all that was written before the operator started";

@@ -44,6 +44,9 @@ struct Shared {
     started: Instant,
 }
 
+/// A laboratory and what an undisturbed run came to in it: names of its own are in it.
+type Ready = (Stage, Record);
+
 /// Sweeps, and returns the report; what went wrong stands in it.
 pub async fn run(options: Options) -> CrashReport {
     let started = Instant::now();
@@ -118,7 +121,7 @@ async fn sweep(options: Options, started: Instant) -> Result<CrashReport> {
         started,
     });
     let mut running = JoinSet::new();
-    let mut first = Some(stage);
+    let mut first = Some((stage, shared.record.clone()));
     for _ in 0..jobs {
         running.spawn(job(Arc::clone(&shared), first.take()));
     }
@@ -133,15 +136,12 @@ async fn sweep(options: Options, started: Instant) -> Result<CrashReport> {
     Ok(report)
 }
 
-/// All points, or a sample; of the calls that write before any that only ask.
+/// All points, or a sample; those of calls that write before any of calls that only ask.
 fn chosen(points: Vec<(CallId, Moment)>, sample: Option<usize>) -> Vec<(CallId, Moment)> {
-    let Some(wanted) = sample else {
-        return points;
-    };
     let (asking, writing): (Vec<_>, Vec<_>) = points.into_iter().partition(|(call, _)| call.asks());
-    let rest = wanted.saturating_sub(writing.len());
-    let mut chosen = sampled(writing, Some(wanted));
-    chosen.extend(sampled(asking, Some(rest)));
+    let rest = sample.map(|wanted| wanted.saturating_sub(writing.len()));
+    let mut chosen = sampled(writing, sample);
+    chosen.extend(sampled(asking, rest));
     chosen
 }
 
@@ -172,7 +172,7 @@ fn converged(report: &Value) -> BTreeSet<String> {
 }
 
 /// Takes points until none wait. A laboratory in which a point failed is given up: the next ones must not suffer.
-async fn job(shared: Arc<Shared>, mut stage: Option<Stage>) {
+async fn job(shared: Arc<Shared>, mut stage: Option<Ready>) {
     loop {
         let Some((call, moment)) = lock(&shared.waiting).pop_front() else {
             return note_kept(&shared, stage).await;
@@ -202,7 +202,7 @@ async fn job(shared: Arc<Shared>, mut stage: Option<Stage>) {
         if let Err(error) = outcome {
             let log = stage
                 .as_ref()
-                .map(|stage| stage.operator_log().display().to_string());
+                .map(|(stage, _)| stage.operator_log().display().to_string());
             let told = told_shortly(&error);
             if let Some((_, left)) = told.split_once("left behind: ") {
                 report.left_behind.push(format!("{call} {moment:?}: {left}"));
@@ -231,20 +231,19 @@ async fn job(shared: Arc<Shared>, mut stage: Option<Stage>) {
     }
 }
 
-async fn attempt(shared: &Shared, stage: &mut Option<Stage>, call: &CallId, moment: Moment) -> Result<()> {
-    let stage = if let Some(stage) = stage {
-        stage
+async fn attempt(shared: &Shared, ready: &mut Option<Ready>, call: &CallId, moment: Moment) -> Result<()> {
+    let (stage, record) = if let Some(ready) = ready {
+        ready
     } else {
         let mut fresh = Stage::start("crash", &shared.options.progress).await?;
-        // What the first life leaves on purpose, others find.
-        point::record(&mut fresh, shared.record.scenario).await?;
-        stage.insert(fresh)
+        let record = point::record(&mut fresh, shared.record.scenario).await?;
+        ready.insert((fresh, record))
     };
-    point::run(stage, &shared.record, call, moment).await
+    point::run(stage, record, call, moment).await
 }
 
-async fn note_kept(shared: &Shared, stage: Option<Stage>) {
-    let Some(stage) = stage else { return };
+async fn note_kept(shared: &Shared, stage: Option<Ready>) {
+    let Some((stage, _)) = stage else { return };
     let left = stage.left().await;
     let mut report = lock(&shared.report);
     match left {
@@ -309,7 +308,7 @@ mod tests {
         };
         assert_eq!(called(Some(1)), ["PATCH /b"]);
         assert_eq!(called(Some(3)), ["PATCH /b", "PATCH /d", "GET /a"]);
-        assert_eq!(called(None), names);
+        assert_eq!(called(None), ["PATCH /b", "PATCH /d", "GET /a", "GET /c"]);
     }
 
     #[test]

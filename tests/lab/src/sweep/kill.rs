@@ -162,6 +162,10 @@ impl Ground {
     async fn apply(&self) -> Result<()> {
         let overlay = self.lab.overlay();
         let apply = ["apply".as_ref(), "-k".as_ref(), overlay.as_os_str()];
+        // A control plane that is short of time is asked once more, as its user would.
+        if self.lab.kubectl(&apply).await.is_ok() {
+            return Ok(());
+        }
         self.lab.kubectl(&apply).await.map(|_| ())
     }
 
