@@ -24,11 +24,6 @@ const BUSY_STREAK: u64 = 8;
 /// While writes are not confirmed, reads that succeed prove little: so long after the last one of them the manager counts
 /// as troubled. Longer than the longest pause between two attempts.
 const WRITE_TROUBLE: Duration = Duration::from_secs(20);
-/// Codes of 403 that speak of the session and not of a right: a wrong XSRF token, unknown credentials. On a session that
-/// was made a moment ago they mean that it was not kept. [NSX error codes]
-const SESSION_CODES: [u64; 2] = [98, 403];
-/// What troubles the manager is told for so long at least: two troubles in turns would else never be told.
-const TOLD_AT_LEAST: Duration = Duration::from_secs(5);
 /// How often a read is repeated before its caller hears of the trouble.
 const READ_ATTEMPTS: u32 = 5;
 
@@ -42,8 +37,6 @@ pub(crate) struct Client {
     refused_in_a_row: AtomicU64,
     /// When a write was last not confirmed, unless one was since.
     unconfirmed: Mutex<Option<Instant>>,
-    /// When the present trouble began to be told.
-    troubled: Mutex<Option<Instant>>,
     read_timeout: Duration,
     write_timeout: Duration,
     may_write: MayWrite,
@@ -81,7 +74,6 @@ impl Client {
             calls: AtomicU64::new(0),
             refused_in_a_row: AtomicU64::new(0),
             unconfirmed: Mutex::new(None),
-            troubled: Mutex::new(None),
             read_timeout: tuning.read_timeout,
             write_timeout: tuning.write_timeout,
             may_write: Arc::clone(&config.may_write),
@@ -204,9 +196,7 @@ impl Client {
                     renewed = true;
                     Reason::Refused
                 }
-                Error::Forbidden(refusal)
-                    if refusal.status == 401 || SESSION_CODES.contains(&refusal.code) =>
-                {
+                Error::Forbidden(refusal) if refusal.status == 401 || refusal.code == 98 => {
                     return Err(Error::SessionLost {
                         url: ticket.url.clone(),
                     });
@@ -306,13 +296,6 @@ impl Client {
     }
 
     fn set_health(&self, health: Health) {
-        let mut troubled = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = troubled.is_some_and(|since| since.elapsed() < TOLD_AT_LEAST);
-        if health != Health::Connected && fresh {
-            return;
-        }
-        *troubled = (health != Health::Connected).then(Instant::now);
-        drop(troubled);
         self.health.send_if_modified(|current| {
             let changed = *current != health;
             *current = health;

@@ -89,7 +89,7 @@ pub const FAULTS: [Fault; 17] = [
     nsx("nsx-login-expired", Once, || {
         vec![writes(1, &json!("expire-session"))]
     }),
-    nsx("nsx-login-never-kept", UntilTold("NsxUnavailable"), || {
+    nsx("nsx-login-never-kept", UntilTold("Nsx"), || {
         vec![policy(0, &json!("expire-session"))]
     }),
     Fault {
