@@ -55,6 +55,19 @@ pub const REFERENCES: &[Reference] = &[
     points("Segment", "dhcp_config_path", DHCP),
     points("DhcpServerConfig", "edge_cluster_path", &["PolicyEdgeCluster"]),
     points("DhcpServerConfig", "preferred_edge_paths[]", EDGE_NODES),
+    points(
+        "Segment",
+        "advanced_config.address_pool_paths[]",
+        &["IpAddressPool"],
+    ),
+    points("IpAddressPoolBlockSubnet", "ip_block_path", &["IpAddressBlock"]),
+    points("Project", "tier_0s[]", &["Tier0"]),
+    points("Project", "external_ipv4_blocks[]", &["IpAddressBlock"]),
+    points(
+        "Project",
+        "site_infos[].edge_cluster_paths[]",
+        &["PolicyEdgeCluster"],
+    ),
     points("PolicyNatRule", "service", &["Service"]),
     points("PolicyNatRule", "scope[]", RULE_SCOPE),
     points("NestedServiceServiceEntry", "nested_service_path", &["Service"]),
@@ -93,13 +106,14 @@ pub fn entity_type(kind: &str) -> Option<&'static str> {
         "SegmentPort" => "RealizedLogicalPort",
         "DhcpServerConfig" => "RealizedDhcpServer",
         "DhcpRelayConfig" => "RealizedDhcpRelay",
-        "DhcpV4StaticBindingConfig" => "RealizedDhcpStaticBinding",
+        "DhcpV4StaticBindingConfig" | "DhcpV6StaticBindingConfig" => "RealizedDhcpStaticBinding",
         "PolicyNatRule" => "RealizedNatRule",
         "Service" => "RealizedService",
         "Group" => "RealizedGroup",
         "SecurityPolicy" | "GatewayPolicy" => "RealizedFirewallSection",
         "Rule" => "RealizedFirewallRule",
         "IpAddressPool" => "RealizedIpPool",
+        "IpAddressPoolStaticSubnet" | "IpAddressPoolBlockSubnet" => "RealizedIpPoolSubnet",
         "IpAddressAllocation" => "RealizedIpAllocation",
         _ => return None,
     })
@@ -108,7 +122,7 @@ pub fn entity_type(kind: &str) -> Option<&'static str> {
 /// Rank by which a hierarchical call is worked through, so that its errors come in a steady order.
 pub fn rank(kind: &str) -> u8 {
     match kind {
-        "Domain" | "Site" | "EnforcementPoint" => 0,
+        "Org" | "Project" | "Domain" | "Site" | "EnforcementPoint" => 0,
         "PolicyTransportZone" | "PolicyEdgeCluster" | "PolicyEdgeNode" => 1,
         "DhcpServerConfig" | "DhcpRelayConfig" | "Tier0" => 2,
         "Tier1" => 3,

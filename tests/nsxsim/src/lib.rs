@@ -37,6 +37,9 @@ pub struct Config {
     pub username: String,
     /// Its password.
     pub password: String,
+    /// Nodes of the manager's cluster. With more than one, `listen` is where the virtual address is served, and each
+    /// node listens at a port of its own of the same address.
+    pub nodes: usize,
     /// Certificate and key of the HTTPS side. HTTP/2 is not spoken.
     pub tls: rustls::ServerConfig,
     /// Where the bodies of calls that may change something are kept, one JSON object a line; nowhere if `None`.
@@ -45,8 +48,10 @@ pub struct Config {
 
 /// A running simulator; it ends when this is dropped.
 pub struct Simulator {
-    /// `https://address:port`.
+    /// `https://address:port`; of several nodes, their virtual address.
     pub url: String,
+    /// `https://address:port` of each node.
+    pub nodes: Vec<String>,
     /// `http://address:port`.
     pub control: String,
     tasks: Vec<JoinHandle<()>>,
@@ -59,26 +64,51 @@ impl Simulator {
     /// When an address cannot be bound, or the embedded type facts are broken.
     pub async fn start(config: Config) -> io::Result<Self> {
         let bodies = config.bodies.as_deref().map(Bodies::create).transpose()?;
-        let shared = Shared::new(config.username, config.password, bodies).map_err(io::Error::other)?;
-        let shared = Arc::new(shared);
+        let shared = Shared::new(config.username, config.password, config.nodes, bodies);
+        let shared = Arc::new(shared.map_err(io::Error::other)?);
         let listener = TcpListener::bind(config.listen).await?;
         let control_listener = TcpListener::bind(config.control).await?;
         let url = format!("https://{}", listener.local_addr()?);
         let control = format!("http://{}", control_listener.local_addr()?);
         let tls = TlsAcceptor::from(Arc::new(config.tls));
-        let router = control::router(shared.clone());
-        let tasks = vec![
-            tokio::spawn(serve::https(listener, tls, shared.clone())),
-            tokio::spawn(async move {
-                if let Err(e) = axum::serve(control_listener, router).await {
-                    tracing::error!("control port ended: {e}");
+        let mut tasks = Vec::new();
+        let mut listeners = vec![listener];
+        if config.nodes > 1 {
+            let own = SocketAddr::new(config.listen.ip(), 0);
+            for _ in 0..config.nodes {
+                listeners.push(TcpListener::bind(own).await?);
+            }
+            let virtual_address = listeners.remove(0);
+            let (tls, shared) = (tls.clone(), shared.clone());
+            tasks.push(tokio::spawn(serve::virtual_address(virtual_address, tls, shared)));
+        }
+        let mut nodes = Vec::new();
+        for (node, listener) in listeners.into_iter().enumerate() {
+            let url = format!("https://{}", listener.local_addr()?);
+            shared.nodes.serves_at(node, url.clone());
+            nodes.push(url);
+            let served = serve::node(listener, tls.clone(), shared.clone(), node);
+            tasks.push(tokio::spawn(async move {
+                if let Err(e) = served.await {
+                    tracing::error!("node {node} ended: {e}");
                 }
-            }),
-            tokio::spawn(async move {
-                serve::keep_time(shared).await;
-            }),
-        ];
-        Ok(Self { url, control, tasks })
+            }));
+        }
+        let router = control::router(shared.clone());
+        tasks.push(tokio::spawn(async move {
+            if let Err(e) = axum::serve(control_listener, router).await {
+                tracing::error!("control port ended: {e}");
+            }
+        }));
+        tasks.push(tokio::spawn(async move {
+            serve::keep_time(shared).await;
+        }));
+        Ok(Self {
+            url,
+            nodes,
+            control,
+            tasks,
+        })
     }
 }
 

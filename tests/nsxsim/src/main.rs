@@ -23,6 +23,9 @@ struct Arguments {
     /// Address of the control port.
     #[arg(long, default_value = "127.0.0.1:0")]
     control: SocketAddr,
+    /// Nodes of the manager's cluster; with more than one, `listen` is their virtual address.
+    #[arg(long, default_value_t = 1)]
+    nodes: usize,
     /// Account.
     #[arg(long, default_value = "admin")]
     username: String,
@@ -55,13 +58,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         control: arguments.control,
         username: arguments.username,
         password: arguments.password,
+        nodes: arguments.nodes,
         tls,
         bodies: arguments.bodies,
     })
     .await?;
     println!(
         "{}",
-        serde_json::json!({"url": simulator.url, "control": simulator.control})
+        serde_json::json!({"url": simulator.url, "control": simulator.control, "nodes": simulator.nodes})
     );
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

@@ -28,6 +28,8 @@ pub struct Session {
     pub created: u64,
     /// Last call, epoch milliseconds.
     pub used: u64,
+    /// Node that it was opened on: it is valid there only.
+    pub node: usize,
     #[serde(skip)]
     token: String,
 }
@@ -52,6 +54,11 @@ impl Auth {
         self.sessions.values().cloned().collect()
     }
 
+    /// Ends the sessions of a node.
+    pub fn forget_node(&mut self, node: usize) {
+        self.sessions.retain(|_, s| s.node != node);
+    }
+
     /// Ends all sessions.
     pub fn expire_all(&mut self) {
         self.sessions.clear();
@@ -70,6 +77,7 @@ impl Auth {
             return user;
         }
         let session = cookie(request).and_then(|id| self.sessions.get(id));
+        let session = session.filter(|s| s.node == request.node);
         session.map_or_else(|| "anonymous".to_owned(), |s| s.user.clone())
     }
 
@@ -97,7 +105,8 @@ impl Auth {
         };
         let idle = timeout_s.saturating_mul(1000);
         self.sessions.retain(|_, s| now.saturating_sub(s.used) < idle);
-        let Some(session) = self.sessions.get_mut(id) else {
+        let here = self.sessions.get_mut(id).filter(|s| s.node == request.node);
+        let Some(session) = here else {
             return Err(NsxError::new(expired, CREDENTIALS, REFUSED).common());
         };
         if request.header("x-xsrf-token") != Some(session.token.as_str()) {
@@ -128,6 +137,7 @@ impl Auth {
             agent: request.header("user-agent").unwrap_or_default().to_owned(),
             created: now,
             used: now,
+            node: request.node,
             token: token.clone(),
         };
         self.sessions.insert(id.clone(), session);
@@ -190,6 +200,21 @@ mod tests {
     fn code(auth: &mut Auth, request: &Request, now: u64) -> (u16, serde_json::Value) {
         let error = auth.check(request, now, 1800, 403).unwrap_err();
         (error.status, error.code)
+    }
+
+    #[test]
+    fn a_session_is_for_the_node_that_opened_it() {
+        let mut auth = auth();
+        let (cookie, token) = login(&mut auth);
+        let at = |node| request(&[("cookie", cookie.clone()), ("x-xsrf-token", token.clone())], "").at(node);
+        assert_eq!(auth.claimed(&at(0)), "admin");
+        assert_eq!(auth.claimed(&at(1)), "anonymous");
+        assert_eq!(code(&mut auth, &at(1), 0), (403, 403.into()));
+        assert_eq!(auth.check(&at(0), 0, 1800, 403).unwrap(), "admin");
+        auth.forget_node(1);
+        assert_eq!(auth.sessions().len(), 1);
+        auth.forget_node(0);
+        assert_eq!(code(&mut auth, &at(0), 0), (403, 403.into()));
     }
 
     #[test]

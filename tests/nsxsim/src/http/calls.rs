@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub struct Call {
     /// When it came, epoch milliseconds.
     pub time: u64,
+    /// Node that it came to.
+    pub node: usize,
     /// `User-Agent`.
     pub client: String,
     /// User it claims to be from.
@@ -86,6 +88,7 @@ mod tests {
     fn call(client: &str, method: &str, template: &str, status: u16) -> Call {
         Call {
             time: 1,
+            node: 0,
             client: client.into(),
             user: "admin".into(),
             method: method.into(),

@@ -35,6 +35,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/probe", post(probe_packet))
         .route("/inventory", put(inventory))
         .route("/switches", get(switches))
+        .route("/nodes", get(nodes).post(set_node))
         .route("/sessions", axum::routing::delete(expire_sessions))
         .with_state(shared)
 }
@@ -81,7 +82,7 @@ async fn dump(State(shared): App) -> axum::Json<Value> {
             if object.deleted {
                 deleting.push(object.path.clone());
             }
-            intents.insert(object.path.clone(), object.document());
+            intents.insert(object.path.clone(), object.document().shown(&[]));
         }
         axum::Json(json!({
             "intents": intents,
@@ -155,7 +156,11 @@ async fn tune(State(shared): App, body: Bytes) -> Result<axum::Json<Value>, Refu
 async fn probe_packet(State(shared): App, body: Bytes) -> Result<axum::Json<Value>, Refused> {
     let packet: Packet = read(&body)?;
     let told = shared
-        .with_world(|world, _| probe::walk(world, &packet))
+        .with_world(|world, _| {
+            let told = probe::walk(world, &packet)?;
+            world.statistics.record(&told);
+            Ok(told)
+        })
         .map_err(Refused)?;
     Ok(axum::Json(json!(told)))
 }
@@ -182,6 +187,29 @@ async fn switches(State(shared): App, Query(query): Query<SwitchesQuery>) -> axu
     axum::Json(
         shared.with_world(|world, _| json!({"version": world.switches, "segments": world.switch_list()})),
     )
+}
+
+async fn nodes(State(shared): App) -> axum::Json<Value> {
+    axum::Json(json!({"nodes": shared.nodes.views()}))
+}
+
+/// `{"node": 0, "up": false}`: a node that goes down cuts its connections and forgets its sessions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeState {
+    node: usize,
+    up: bool,
+}
+
+async fn set_node(State(shared): App, body: Bytes) -> Result<axum::Json<Value>, Refused> {
+    let wanted: NodeState = read(&body)?;
+    if !shared.nodes.set(wanted.node, wanted.up) {
+        return Err(Refused(format!("there is no node {}", wanted.node)));
+    }
+    if !wanted.up {
+        shared.auth().forget_node(wanted.node);
+    }
+    Ok(axum::Json(json!({"nodes": shared.nodes.views()})))
 }
 
 async fn expire_sessions(State(shared): App) -> axum::Json<Value> {

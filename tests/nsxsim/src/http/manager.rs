@@ -5,15 +5,20 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::fabric;
+use super::nodes::View;
 use super::request::Request;
 use crate::error::NsxError;
 use crate::search;
 use crate::world::{Actor, World};
 
 /// `GET /api/v1/reverse-proxy/node/health`: needs no credentials.
-pub fn health() -> Answer {
-    Answer::json(&json!({"healthy": true, "components_health":
-        "POLICY:UP, SEARCH:UP, MANAGER:UP, NODE_MGMT:UP, UI:UP"}))
+pub fn health(healthy: bool) -> Answer {
+    let word = if healthy { "UP" } else { "DOWN" };
+    let components: Vec<String> = ["POLICY", "SEARCH", "MANAGER", "NODE_MGMT", "UI"]
+        .iter()
+        .map(|c| format!("{c}:{word}"))
+        .collect();
+    Answer::json(&json!({"healthy": healthy, "components_health": components.join(", ")}))
 }
 
 /// Everything below `/api/v1` and `/api/session`.
@@ -26,7 +31,6 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
                 &json!({"node_version": version, "product_version": version}),
             ))
         }
-        ("/api/v1/cluster/status", &Method::GET) => Ok(Answer::json(&cluster(world))),
         ("/api/v1/cluster/api-service", &Method::GET) => Ok(Answer::json(&api_service(world))),
         ("/api/v1/cluster/api-service", &Method::PUT) => {
             let body = request.object()?;
@@ -57,14 +61,28 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
     }
 }
 
-fn cluster(world: &World) -> Value {
+/// `GET /api/v1/cluster/status`.
+pub fn cluster(world: &World, nodes: &[View]) -> Value {
+    let told = |up: bool| -> Vec<Value> {
+        let some = nodes.iter().filter(|n| n.up == up);
+        some.map(|n| json!({"uuid": n.uuid, "mgmt_cluster_listen_ip_address": address(&n.url)}))
+            .collect()
+    };
+    let (online, offline) = (told(true), told(false));
+    let status = if offline.is_empty() { "STABLE" } else { "DEGRADED" };
     json!({
         "cluster_id": world.cluster_id,
-        "overall_status": "STABLE",
-        "mgmt_cluster_status": {"status": "STABLE", "online_nodes": [{"uuid": world.cluster_id}], "offline_nodes": []},
-        "control_cluster_status": {"status": "STABLE"},
-        "detailed_cluster_status": {"cluster_id": world.cluster_id, "overall_status": "STABLE", "groups": []},
+        "overall_status": status,
+        "mgmt_cluster_status": {"status": status, "online_nodes": online, "offline_nodes": offline},
+        "control_cluster_status": {"status": status},
+        "detailed_cluster_status": {"cluster_id": world.cluster_id, "overall_status": status, "groups": []},
     })
+}
+
+/// The address of a URL.
+fn address(url: &str) -> &str {
+    let host = url.split("//").nth(1).unwrap_or_default();
+    host.rsplit_once(':').map_or(host, |(address, _)| address)
 }
 
 fn api_service(world: &World) -> Value {

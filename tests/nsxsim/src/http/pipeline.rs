@@ -12,8 +12,12 @@ use super::faults::{Action, Asked, Named};
 use super::request::Request;
 use super::shared::Shared;
 use super::{manager, policy, template};
+use crate::error::NsxError;
 use crate::world::Actor;
 use crate::world::tuning::Tuning;
+
+/// `error_code` of a manager that its server cannot be reached at.
+const NO_SERVER: i64 = 98;
 
 /// How the answer leaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +45,7 @@ pub async fn answer(shared: &Arc<Shared>, request: Request) -> Outcome {
     };
     shared.calls().add(Call {
         time: began,
+        node: request.node,
         client: request.header("user-agent").unwrap_or_default().to_owned(),
         user,
         method: request.method.to_string(),
@@ -103,21 +108,26 @@ fn scripted(status: u16, body: &Value) -> Answer {
 /// A place among the open requests, given back when dropped: also when the client goes away.
 struct Place<'a> {
     shared: &'a Shared,
+    node: usize,
     user: &'a str,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.shared.limits().leave(self.user);
+        if let Some(mut limits) = self.shared.limits(self.node) {
+            limits.leave(self.user);
+        }
     }
 }
 
 async fn limited(shared: &Arc<Shared>, request: &Request, user: &str) -> Answer {
     let (tuning, now) = shared.with_world(|world, now| (world.tuning.clone(), now));
-    if let Err(refusal) = shared.limits().enter(user, now, &tuning) {
+    let node = request.node;
+    let entered = shared.limits(node).map(|mut l| l.enter(user, now, &tuning));
+    if let Some(Err(refusal)) = entered {
         return refusal.into();
     }
-    let _place = Place { shared, user };
+    let _place = Place { shared, node, user };
     if tuning.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(tuning.latency_ms)).await;
     }
@@ -132,11 +142,17 @@ async fn limited(shared: &Arc<Shared>, request: &Request, user: &str) -> Answer 
 /// The answer, and how many objects a hierarchical call had.
 fn entitled(shared: &Arc<Shared>, request: &Request, tuning: &Tuning) -> (Answer, u64) {
     let path = request.raw_path.as_str();
+    if path == "/api/v1/reverse-proxy/node/health" {
+        return (manager::health(shared.nodes.has_majority()), 0);
+    }
+    if !shared.nodes.has_majority() {
+        return (
+            NsxError::new(503, NO_SERVER, "The cluster has no majority of its nodes").into(),
+            0,
+        );
+    }
     if path == "/api/session/create" && request.method == http::Method::POST {
         return (shared.auth().create(request, shared.now()), 0);
-    }
-    if path == "/api/v1/reverse-proxy/node/health" {
-        return (manager::health(), 0);
     }
     let checked = shared.auth().check(
         request,
@@ -152,11 +168,16 @@ fn entitled(shared: &Arc<Shared>, request: &Request, tuning: &Tuning) -> (Answer
         shared.auth().expire(request);
         return (Answer::empty(), 0);
     }
+    if path == "/api/v1/cluster/status" && request.method == http::Method::GET {
+        let views = shared.nodes.views();
+        let status = shared.with_world(|world, _| manager::cluster(world, &views));
+        return (Answer::json(&status), 0);
+    }
     shared.with_world(|world, now| {
         let actor = Actor { user, now };
         let Some(path) = request.path.as_deref() else {
             return (
-                crate::error::NsxError::bad(crate::error::FIELD, "URI is invalid")
+                NsxError::bad(crate::error::FIELD, "URI is invalid")
                     .common()
                     .into(),
                 0,

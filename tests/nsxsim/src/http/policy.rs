@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::request::Request;
 use super::runtime;
 use crate::error::{FIELD, NsxError};
-use crate::paths::{Located, locate};
+use crate::paths::{Located, ORG_ROOT, locate};
 use crate::search;
 use crate::world::list::Paging;
 use crate::world::tree::Wanted;
@@ -49,10 +49,10 @@ fn single(world: &mut World, request: &Request, path: &str, actor: &Actor) -> Re
             let paging = Paging::from_query(&request.query)?;
             Ok(Answer::json(&world.list(&parent, kind, &paging)?))
         }
-        Some(Located::Root { .. }) => root(world, request, path),
+        Some(Located::Root { .. }) if world.has_place(path) || path == ORG_ROOT => root(world, request, path),
         Some(Located::One { kind, .. }) => one(world, request, path, kind, actor),
-        Some(_) => Err(not_allowed(request, path)),
-        None => Err(NsxError::not_found(path)),
+        Some(Located::Many { .. }) => Err(not_allowed(request, path)),
+        Some(Located::Root { .. }) | None => Err(NsxError::not_found(path)),
     }
 }
 
@@ -93,15 +93,24 @@ fn one(
             if kind == "Segment" && request.flag("force") {
                 world.detach_ports(&path, actor.now);
             }
-            let change = Change::Delete {
-                path,
-                kind,
-                revision: None,
-            };
-            world.commit(&[change], Terms::default(), actor)?;
+            let mut changes = Vec::new();
+            if kind == "Project" && request.flag("is_recursive") {
+                let inside = world.store.descendants(&path).filter(|o| !o.is_system_owned());
+                changes.extend(inside.map(|o| delete_of(&o.path, o.base)));
+            }
+            changes.push(delete_of(&path, &kind));
+            world.commit(&changes, Terms::default(), actor)?;
             Ok(Answer::empty())
         }
         _ => Err(not_allowed(request, &path)),
+    }
+}
+
+fn delete_of(path: &str, kind: &str) -> Change {
+    Change::Delete {
+        path: path.to_owned(),
+        kind: kind.to_owned(),
+        revision: None,
     }
 }
 

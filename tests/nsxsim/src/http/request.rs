@@ -21,6 +21,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Body.
     pub body: Bytes,
+    /// Node that it came to.
+    pub node: usize,
 }
 
 impl Request {
@@ -34,7 +36,14 @@ impl Request {
             query: form(uri.query().unwrap_or_default()),
             headers,
             body,
+            node: 0,
         }
+    }
+
+    /// The request as it came to another node than the first.
+    #[must_use]
+    pub fn at(self, node: usize) -> Self {
+        Self { node, ..self }
     }
 
     /// A header as text.

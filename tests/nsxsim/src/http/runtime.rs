@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::fabric;
 use super::request::Request;
 use crate::error::{FIELD, NsxError};
-use crate::paths::{kind_at, root_of};
+use crate::paths::{kind_at, parent_of, root_of};
 use crate::probe::group;
 use crate::world::list::{Paging, page};
 use crate::world::{Actor, World};
@@ -16,7 +16,8 @@ type Result<T> = std::result::Result<T, NsxError>;
 
 /// Answers what is asked about state; `None` for a path that is about intents.
 pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -> Option<Result<Answer>> {
-    if let Some(rest) = path.strip_prefix("/infra/realized-state/") {
+    let below = path.strip_prefix(root_of(path));
+    if let Some(rest) = below.and_then(|p| p.strip_prefix("/realized-state/")) {
         return Some(realized(world, request, rest, actor));
     }
     if request.method != Method::GET {
@@ -35,12 +36,17 @@ pub fn answer(world: &mut World, request: &Request, path: &str, actor: &Actor) -
         (Some("Segment"), "state") => Some(world.segment_state(head).map(|b| Answer::json(&b))),
         (Some("Tier0" | "Tier1"), "state") => Some(gateway_state(world, head)),
         (Some("Tier0" | "Tier1"), "gateway-firewall") => Some(gateway_firewall(world, request, head)),
-        (Some("PolicyNatRule"), "statistics") => Some(nat_statistics(world, request, head)),
-        _ => members(world, request, path),
+        (Some("LocaleServices"), "gateway-firewall") => {
+            Some(gateway_firewall(world, request, parent_of(head)))
+        }
+        _ => super::statistics::answer(world, request, path, actor.now)
+            .or_else(|| super::statistics::binding_state(world, path))
+            .or_else(|| members(world, request, path)),
     }
 }
 
-fn paged(world: &World, request: &Request, results: &[Value]) -> Result<Answer> {
+/// A page of a list.
+pub fn paged(world: &World, request: &Request, results: &[Value]) -> Result<Answer> {
     let paging = Paging::from_query(&request.query)?;
     Ok(Answer::json(&page(
         results,
@@ -49,7 +55,8 @@ fn paged(world: &World, request: &Request, results: &[Value]) -> Result<Answer> 
     )?))
 }
 
-fn needed<'a>(request: &'a Request, name: &str) -> Result<&'a str> {
+/// A query parameter that must be there.
+pub fn needed<'a>(request: &'a Request, name: &str) -> Result<&'a str> {
     let given = request.parameter(name).filter(|v| !v.is_empty());
     given.ok_or_else(|| NsxError::fields(&[format!("{name} is required")]))
 }
@@ -133,35 +140,29 @@ fn gateway_firewall(world: &World, request: &Request, gateway: &str) -> Result<A
         .store
         .referrers(gateway)
         .filter_map(|o| match o.kind.as_str() {
-            "Rule" => Some(crate::paths::parent_of(&o.path)),
+            "Rule" => Some(parent_of(&o.path)),
             "GatewayPolicy" => Some(o.path.as_str()),
             _ => None,
         })
         .collect();
     paths.sort_unstable();
     paths.dedup();
-    let policies = paths
+    let policies: Vec<Value> = paths
         .iter()
         .filter_map(|p| world.store.live(p))
-        .map(|o| world.shown(o, true));
-    paged(world, request, &policies.collect::<Vec<_>>())
+        .map(|o| world.shown(o, true))
+        .collect();
+    paged(world, request, &policies)
 }
 
-/// No packets flow here but probes, so counters stand at zero.
-fn nat_statistics(world: &World, request: &Request, path: &str) -> Result<Answer> {
-    if world.store.live(path).is_none() {
-        return Err(NsxError::not_found(path));
-    }
-    let point = "/infra/sites/default/enforcement-points/default";
-    let counters = json!({"active_sessions": 0, "total_bytes": 0, "total_packets": 0});
-    let entry = json!({"enforcement_point_path": point, "rule_path": path, "rule_statistics": [counters]});
-    paged(world, request, &[entry])
-}
-
-/// `…/groups/{id}/members/{virtual-machines|ip-addresses|segments|segment-ports|vifs}`.
+/// `…/groups/{id}/members/{virtual-machines|ip-addresses|segments|segment-ports|vifs|…}`.
 fn members(world: &World, request: &Request, path: &str) -> Option<Result<Answer>> {
     let (head, what) = path.rsplit_once('/')?;
-    let group_path = head.strip_suffix("/members")?;
+    let (group_path, what) = match head.strip_suffix("/members") {
+        Some(group) => (group, what),
+        None if what == "member-types" => (head, what),
+        None => return None,
+    };
     if kind_at(group_path) != Some("Group") {
         return None;
     }
@@ -171,27 +172,40 @@ fn members(world: &World, request: &Request, path: &str) -> Option<Result<Answer
     let found = group::members(world, &object.body);
     let results: Vec<Value> = match what {
         "virtual-machines" => found.machines.iter().map(|vm| vm.document()).collect(),
-        "ip-addresses" => found.addresses.iter().map(|a| json!(a)).collect(),
-        "segments" | "segment-ports" => {
-            let kind = if what == "segments" {
-                "Segment"
-            } else {
-                "SegmentPort"
-            };
-            let of_kind = found.paths.iter().filter(|p| kind_at(p) == Some(kind));
-            of_kind
-                .map(|p| json!({"id": crate::paths::id_of(p), "path": p, "target_type": kind}))
-                .collect()
+        "ip-addresses" | "consolidated-effective-ip-addresses" => {
+            found.addresses.iter().map(|a| json!(a)).collect()
         }
+        "segments" => named(&found.segments, "Segment"),
+        "segment-ports" => named(&found.ports, "SegmentPort"),
         "vifs" => found
             .interfaces
             .iter()
             .map(|(vm, vif)| vif.document(vm, true))
             .collect(),
+        "member-types" => member_types(&found),
         _ => {
             let message = format!("Unknown member type {what}");
             return Some(Err(NsxError::bad(FIELD, message).common()));
         }
     };
     Some(paged(world, request, &results))
+}
+
+fn named(paths: &[String], kind: &str) -> Vec<Value> {
+    let told = paths
+        .iter()
+        .map(|p| json!({"id": crate::paths::id_of(p), "path": p, "target_type": kind}));
+    told.collect()
+}
+
+fn member_types(found: &group::Members<'_>) -> Vec<Value> {
+    let kinds = [
+        ("VirtualMachine", found.machines.is_empty()),
+        ("VirtualNetworkInterface", found.interfaces.is_empty()),
+        ("SegmentPort", found.ports.is_empty()),
+        ("Segment", found.segments.is_empty()),
+        ("IPAddress", found.addresses.is_empty()),
+    ];
+    let there = kinds.iter().filter(|(_, empty)| !empty);
+    there.map(|(kind, _)| json!(kind)).collect()
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -33,19 +34,71 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// Accepts connections until the task is dropped.
-pub async fn https(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
+/// How long a node waits before it tries again to bind its address.
+const BIND_AGAIN: Duration = Duration::from_millis(20);
+
+/// Serves one node until the task is dropped. While the node is down nothing listens, and its connections are cut.
+pub async fn node(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    shared: Arc<Shared>,
+    node: usize,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let gone = || io::Error::other(format!("there is no node {node}"));
+    let mut up = shared.nodes.watch(node).ok_or_else(gone)?;
+    let mut listener = Some(listener);
+    loop {
+        up.wait_for(|up| *up).await.map_err(io::Error::other)?;
+        let bound = match listener.take() {
+            Some(bound) => bound,
+            None => match TcpListener::bind(address).await {
+                Ok(bound) => bound,
+                Err(e) => {
+                    tracing::debug!("node {node} cannot bind {address}: {e}");
+                    tokio::time::sleep(BIND_AGAIN).await;
+                    continue;
+                }
+            },
+        };
+        tokio::select! {
+            () = accept(&bound, &tls, &shared, || Some(node)) => {}
+            _ = up.wait_for(|up| !*up) => {}
+        }
+    }
+}
+
+/// Serves the virtual address: each connection goes to the node that has it.
+pub async fn virtual_address(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
+    accept(&listener, &tls, &shared, || shared.nodes.owner()).await;
+}
+
+/// Accepts connections for a node; a connection for no node is cut.
+async fn accept(
+    listener: &TcpListener,
+    tls: &TlsAcceptor,
+    shared: &Arc<Shared>,
+    node: impl Fn() -> Option<usize>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, tls.clone(), shared.clone()));
+                let node = node().and_then(|n| Some((n, shared.nodes.watch(n)?)));
+                let Some((node, mut up)) = node else { continue };
+                let served = connection(stream, tls.clone(), shared.clone(), node);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = served => {}
+                        _ = up.wait_for(|up| !*up) => {}
+                    }
+                });
             }
             Err(e) => tracing::warn!("cannot accept a connection: {e}"),
         }
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) {
+async fn connection(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>, node: usize) {
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("cannot set TCP_NODELAY: {e}");
     }
@@ -56,19 +109,23 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) {
             return;
         }
     };
-    let service = service_fn(move |request| one(shared.clone(), request));
+    let service = service_fn(move |request| one(shared.clone(), request, node));
     let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     if let Err(e) = served.await {
         tracing::debug!("connection ended: {e}");
     }
 }
 
-async fn one(shared: Arc<Shared>, request: http::Request<Incoming>) -> Result<Response<Body>, Cut> {
+async fn one(
+    shared: Arc<Shared>,
+    request: http::Request<Incoming>,
+    node: usize,
+) -> Result<Response<Body>, Cut> {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(Body::new(body), MAX_BODY).await else {
         return Ok(respond(&Answer::status(413), None));
     };
-    let request = Request::new(parts.method, &parts.uri, parts.headers, body);
+    let request = Request::new(parts.method, &parts.uri, parts.headers, body).at(node);
     match pipeline::answer(&shared, request).await {
         Outcome::Whole(answer) => Ok(respond(&answer, None)),
         Outcome::Half(answer) => {
@@ -113,7 +170,7 @@ pub async fn keep_time(shared: Arc<Shared>) -> Infallible {
                 let wait = due.saturating_sub(shared.now());
                 tokio::select! {
                     () = woken => {}
-                    () = tokio::time::sleep(std::time::Duration::from_millis(wait)) => {}
+                    () = tokio::time::sleep(Duration::from_millis(wait)) => {}
                 }
             }
         }

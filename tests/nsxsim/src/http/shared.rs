@@ -11,6 +11,7 @@ use super::calls::Calls;
 use super::faults::Faults;
 use super::holds::Holds;
 use super::limits::Limits;
+use super::nodes::Nodes;
 use super::request::Request;
 use crate::world::World;
 
@@ -19,12 +20,15 @@ pub struct Shared {
     world: Mutex<World>,
     /// Accounts and sessions.
     auth: Mutex<Auth>,
-    limits: Mutex<Limits>,
+    /// Of each node.
+    limits: Vec<Mutex<Limits>>,
     calls: Mutex<Calls>,
     bodies: Option<Mutex<Bodies>>,
     faults: Mutex<Faults>,
     /// Requests that a fault has stopped.
     pub holds: Holds,
+    /// The nodes that serve.
+    pub nodes: Nodes,
     clock: Clock,
     /// Wakes the runner: something new may be due.
     pub wake: Notify,
@@ -39,11 +43,16 @@ struct Clock {
 }
 
 impl Shared {
-    /// A fresh manager with one account, which keeps what it is sent in `bodies`.
+    /// A fresh manager of some nodes, with one account, which keeps what it is sent in `bodies`.
     ///
     /// # Errors
     /// When the embedded facts are broken.
-    pub fn new(username: String, password: String, bodies: Option<Bodies>) -> Result<Self, String> {
+    pub fn new(
+        username: String,
+        password: String,
+        nodes: usize,
+        bodies: Option<Bodies>,
+    ) -> Result<Self, String> {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_err(|e| e.to_string())?;
@@ -56,11 +65,12 @@ impl Shared {
         Ok(Self {
             world: Mutex::new(world),
             auth: Mutex::new(Auth::new(username, password)),
-            limits: Mutex::default(),
+            limits: (0..nodes.max(1)).map(|_| Mutex::default()).collect(),
             calls: Mutex::default(),
             bodies: bodies.map(Mutex::new),
             faults: Mutex::default(),
             holds: Holds::default(),
+            nodes: Nodes::new(nodes),
             clock,
             wake: Notify::new(),
             switches,
@@ -104,9 +114,9 @@ impl Shared {
         lock(&self.auth)
     }
 
-    /// What users have sent and have open.
-    pub fn limits(&self) -> MutexGuard<'_, Limits> {
-        lock(&self.limits)
+    /// What users have sent to a node and have open there.
+    pub fn limits(&self, node: usize) -> Option<MutexGuard<'_, Limits>> {
+        self.limits.get(node).map(lock)
     }
 
     /// The call log.

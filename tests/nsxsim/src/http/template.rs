@@ -1,9 +1,23 @@
 //! The template of a path: ids replaced by their names, as the vendor's operations write it.
 
+use crate::paths::{ROOT, project_of, root_of};
 use crate::schema::Schema;
+
+const POLICY: &str = "/policy/api/v1";
+/// What stands for a project: its paths are those of the provider, below it.
+const PROJECT: &str = "/orgs/{org-id}/projects/{project-id}";
 
 /// The template; a path of no known operation is told with the ids of known collections replaced by `{id}`.
 pub fn template(schema: &Schema, path: &str) -> String {
+    let inside = path
+        .strip_prefix(POLICY)
+        .and_then(|p| Some((project_of(p)?, root_of(p), p)));
+    if let Some((_, root, whole)) = inside.filter(|(_, root, whole)| whole.len() > root.len()) {
+        let rest = whole.strip_prefix(root).unwrap_or_default();
+        let provider = template(schema, &format!("{POLICY}{ROOT}{rest}"));
+        let below = provider.strip_prefix(POLICY).unwrap_or_default();
+        return format!("{POLICY}{PROJECT}{below}");
+    }
     let parts: Vec<&str> = path.split('/').collect();
     let mut best: Option<(usize, &str)> = None;
     for operation in &schema.operations {
@@ -76,6 +90,14 @@ mod tests {
             (
                 "/policy/api/v1/infra/unknown/x/more",
                 "/policy/api/v1/infra/unknown/{id}/more",
+            ),
+            (
+                "/policy/api/v1/orgs/default/projects/p/infra",
+                "/policy/api/v1/orgs/{org-id}/projects/{project-id}/infra",
+            ),
+            (
+                "/policy/api/v1/orgs/default/projects/p/infra/tier-1s/t/nat/USER/nat-rules/r",
+                "/policy/api/v1/orgs/{org-id}/projects/{project-id}/infra/tier-1s/{tier-1-id}/nat/{nat-id}/nat-rules/{nat-rule-id}",
             ),
             ("/api/session/create", "/api/session/create"),
         ];

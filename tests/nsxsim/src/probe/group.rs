@@ -65,8 +65,10 @@ pub struct Members<'a> {
     pub interfaces: Vec<(&'a Vm, &'a Vif)>,
     /// Addresses of members, and addresses, blocks and ranges named.
     pub addresses: Vec<String>,
-    /// Segments, ports and groups named.
-    pub paths: Vec<String>,
+    /// Segments named, or chosen by a condition.
+    pub segments: Vec<String>,
+    /// Ports of the vNICs.
+    pub ports: Vec<String>,
 }
 
 /// Who is in a group now.
@@ -75,16 +77,10 @@ pub fn members<'a>(world: &'a World, group: &Map<String, Value>) -> Members<'a> 
         machines: Vec::new(),
         interfaces: Vec::new(),
         addresses: Vec::new(),
-        paths: Vec::new(),
+        segments: Vec::new(),
+        ports: Vec::new(),
     };
-    for expression in expressions(group, "expression") {
-        found
-            .addresses
-            .extend(texts(expression, "ip_addresses").into_iter().map(str::to_owned));
-        found
-            .paths
-            .extend(texts(expression, "paths").into_iter().map(str::to_owned));
-    }
+    gather(world, group, &mut found, DEPTH);
     for vm in &world.inventory.vms {
         let mut inside = false;
         for vif in &vm.vifs {
@@ -98,13 +94,14 @@ pub fn members<'a>(world: &'a World, group: &Map<String, Value>) -> Members<'a> 
             if is_member {
                 inside = true;
                 found.interfaces.push((vm, vif));
-                found.addresses.extend(
-                    vif.ips
-                        .iter()
-                        .filter(|ip| !found.addresses.contains(ip))
-                        .cloned()
-                        .collect::<Vec<_>>(),
-                );
+                let address = None;
+                let port = Endpoint { address, owner }.port(world);
+                found.ports.extend(port.filter(|p| world.store.live(p).is_some()));
+                for ip in &vif.ips {
+                    if !found.addresses.contains(ip) {
+                        found.addresses.push(ip.clone());
+                    }
+                }
             }
         }
         if inside {
@@ -112,6 +109,38 @@ pub fn members<'a>(world: &'a World, group: &Map<String, Value>) -> Members<'a> 
         }
     }
     found
+}
+
+/// Addresses and segments that a group and the groups in it name or choose.
+fn gather(world: &World, group: &Map<String, Value>, found: &mut Members<'_>, depth: u8) {
+    let Some(deeper) = depth.checked_sub(1) else {
+        return;
+    };
+    for expression in expressions(group, "expression") {
+        let addresses = texts(expression, "ip_addresses");
+        found.addresses.extend(addresses.into_iter().map(str::to_owned));
+        for path in texts(expression, "paths") {
+            match effect::one(world, path) {
+                Some(inner) if inner.object.kind == "Group" => gather(world, inner.body, found, deeper),
+                Some(segment) if segment.object.kind == "Segment" => found.segments.push(path.to_owned()),
+                _ => {}
+            }
+        }
+        if text(expression, "member_type") == Some("Segment") {
+            let segments = world.store.of_kind("Segment");
+            let chosen = segments.filter(|s| condition_fits(expression, &s.body));
+            found.segments.extend(chosen.map(|s| s.path.clone()));
+        }
+    }
+}
+
+/// Does a condition on an object's tags or name fit?
+fn condition_fits(condition: &Map<String, Value>, body: &Map<String, Value>) -> bool {
+    let names = Names {
+        display: text(body, "display_name"),
+        ..Names::default()
+    };
+    fits(condition, tags_of(body), &names)
 }
 
 /// Is an endpoint named by a list of a firewall rule: ANY, plain addresses, groups in effect?
@@ -206,24 +235,11 @@ fn condition_holds(
     endpoint: &Endpoint<'_>,
     depth: u8,
 ) -> bool {
-    let value = text(condition, "value").unwrap_or_default();
-    let operator = text(condition, "operator").unwrap_or("EQUALS");
-    let fits = |tags: &[Value], names: &Names<'_>| match text(condition, "key") {
-        Some("Tag") => tags.iter().any(|tag| tag_fits(tag, value, operator, condition)),
-        Some("Name") => names.display.is_some_and(|n| compare(n, value, operator)),
-        Some("ComputerName") => names.computer.is_some_and(|n| compare(n, value, operator)),
-        Some("OSName") => names.system.is_some_and(|n| compare(n, value, operator)),
-        Some("ALL") => true,
-        _ => false,
-    };
     let of_object = |path: &str| {
-        world.store.live(path).is_some_and(|o| {
-            let names = Names {
-                display: o.text("display_name"),
-                ..Names::default()
-            };
-            fits(tags_of(&o.body), &names)
-        })
+        world
+            .store
+            .live(path)
+            .is_some_and(|o| condition_fits(condition, &o.body))
     };
     match text(condition, "member_type").unwrap_or_default() {
         "VirtualMachine" => endpoint.owner.is_some_and(|(vm, _)| {
@@ -232,7 +248,7 @@ fn condition_holds(
                 computer: vm.computer_name.as_deref(),
                 system: vm.os_name.as_deref(),
             };
-            fits(&vm.tags, &names)
+            fits(condition, &vm.tags, &names)
         }),
         "Segment" => endpoint.segment(world).is_some_and(of_object),
         "SegmentPort" => endpoint.port(world).is_some_and(|p| of_object(&p)),
@@ -241,6 +257,21 @@ fn condition_holds(
             .any(|g| depth > 0 && holds(world, g.body, endpoint, depth)),
         _ => false,
     }
+}
+
+/// Does a condition fit what something is tagged with and called?
+fn fits(condition: &Map<String, Value>, tags: &[Value], names: &Names<'_>) -> bool {
+    let value = text(condition, "value").unwrap_or_default();
+    let operator = text(condition, "operator").unwrap_or("EQUALS");
+    let name = match text(condition, "key") {
+        Some("Tag") => return tags.iter().any(|tag| tag_fits(tag, value, operator, condition)),
+        Some("ALL") => return true,
+        Some("Name") => names.display,
+        Some("ComputerName") => names.computer,
+        Some("OSName") => names.system,
+        _ => None,
+    };
+    name.is_some_and(|n| compare(n, value, operator))
 }
 
 /// Names that conditions look at.

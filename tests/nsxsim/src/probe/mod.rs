@@ -17,6 +17,8 @@
 
 mod address;
 mod answer;
+#[cfg(test)]
+mod distributed_tests;
 mod door;
 #[cfg(test)]
 mod door_tests;

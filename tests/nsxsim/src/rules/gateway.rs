@@ -149,8 +149,7 @@ fn check_segment(world: &World, object: &Object, segment: &Object) -> Result<(),
 
 /// Networks on one gateway must not overlap, be they of segments or of interfaces.
 pub fn check_free(world: &World, gateway: &str, path: &str, mine: &[IpNet]) -> Result<(), NsxError> {
-    let routed = world.store.referrers(gateway).chain(world.store.below(gateway));
-    let segments = routed.filter(|o| o.kind == "Segment" && o.path != path);
+    let segments = world.store.segments_of(gateway).filter(|o| o.path != path);
     let on_segments = segments.flat_map(|o| segment::networks(&o.body).map(move |n| (o, n)));
     let on_interfaces = interfaces(world, gateway)
         .filter(|o| o.path != path && o.kind == "Tier1Interface")

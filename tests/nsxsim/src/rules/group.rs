@@ -52,6 +52,21 @@ pub fn check(object: &Object) -> Result<(), NsxError> {
             check_addresses(expression, place)?;
         }
     }
+    for window in list.windows(3) {
+        let [left, operator, right] = window else {
+            continue;
+        };
+        let both = text(operator, "conjunction_operator") == Some("AND");
+        let kind = |e: &Map<String, Value>| {
+            let kind = text(e, "resource_type").map(str::to_owned);
+            (kind, text(e, "member_type").map(str::to_owned))
+        };
+        if both && kind(left) != kind(right) {
+            return Err(NsxError::rule(
+                "expression: AND stands between expressions of the same type and member type only",
+            ));
+        }
+    }
     if conditions > MAX_CONDITIONS {
         let message = format!("expression has {conditions} conditions, at most {MAX_CONDITIONS} are allowed");
         return Err(NsxError::rule(message));
@@ -123,6 +138,14 @@ mod tests {
                 Some("out of place"),
             ),
             (vec![or.clone()], Some("out of place")),
+            (
+                vec![
+                    ips(&["10.0.0.1"]),
+                    json!({"resource_type": "ConjunctionOperator", "conjunction_operator": "AND"}),
+                    tag.clone(),
+                ],
+                Some("AND stands between"),
+            ),
             (joined(5), None),
             (joined(6), Some("6 conditions")),
         ];

@@ -5,6 +5,7 @@ mod gateway;
 mod group;
 mod nat;
 mod policy;
+mod pool;
 mod segment;
 mod service;
 
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 pub use gateway::addresses;
 pub use group::expressions;
 pub use policy::{DISTRIBUTED_CATEGORIES, GATEWAY_CATEGORIES};
-pub use segment::{gateway_of, networks};
+pub use segment::{gateway_of, networks, subnets};
 
 use crate::error::NsxError;
 use crate::world::World;
@@ -57,8 +58,24 @@ pub fn check(world: &World, object: &Object, before: Option<&Object>) -> Result<
         "Group" => group::check(object),
         "SecurityPolicy" | "GatewayPolicy" => policy::check(object, before),
         "Rule" => policy::check_rule(world, object),
+        "IpAddressBlock" => pool::check_block(object),
+        "IpAddressPoolStaticSubnet" => pool::check_static(world, object),
+        "IpAddressPoolBlockSubnet" => pool::check_carved(object, before),
+        "IpAddressAllocation" => pool::check_allocation(object, before),
         kind if kind.ends_with("ServiceEntry") => service::check_entry(&object.body, true),
         _ => Ok(()),
+    }
+}
+
+/// Checks that an object may go, beyond its children and what names it.
+///
+/// # Errors
+/// 400 saying who holds it.
+pub fn check_gone(world: &World, object: &Object) -> Result<(), NsxError> {
+    if object.base == "IpAddressPoolSubnet" {
+        pool::check_subnet_gone(world, object)
+    } else {
+        Ok(())
     }
 }
 

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::world::document::Document;
+
 /// A parsed query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Query {
@@ -305,14 +307,14 @@ impl Query {
     }
 
     /// Does a document fit?
-    pub fn matches(&self, document: &Value) -> bool {
+    pub fn matches(&self, document: &Document) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|p| p.matches(document)),
             Self::Any(parts) => parts.iter().any(|p| p.matches(document)),
             Self::Not(inner) => !inner.matches(document),
-            Self::Term(Some(field), pattern) => any_value(document, field, &|v| pattern.fits(v)),
-            Self::Term(None, pattern) => anywhere(document, pattern),
-            Self::Range(field, low, high) => any_value(document, field, &|v| within(v, low, high)),
+            Self::Term(Some(field), pattern) => has_value(document, field, &|v| pattern.fits(v)),
+            Self::Term(None, pattern) => document.values().any(|v| anywhere(v, pattern)),
+            Self::Range(field, low, high) => has_value(document, field, &|v| within(v, low, high)),
         }
     }
 }
@@ -324,6 +326,11 @@ fn within(value: &str, low: &Bound, high: &Bound) -> bool {
     };
     low.as_ref().is_none_or(|l| compare(value, l).is_ge())
         && high.as_ref().is_none_or(|h| compare(value, h).is_le())
+}
+
+fn has_value(document: &Document, field: &str, test: &dyn Fn(&str) -> bool) -> bool {
+    let (head, rest) = field.split_once('.').unwrap_or((field, ""));
+    document.get(head).is_some_and(|v| any_value(v, rest, test))
 }
 
 /// Values of a field, lists element by element: so two fields of a list's elements match independently.
@@ -361,12 +368,12 @@ mod tests {
 
     use super::*;
 
-    fn document() -> Value {
-        json!({
+    fn document() -> Document {
+        Document::from(json!({
             "resource_type": "Segment", "display_name": "Web One", "path": "/infra/segments/web",
             "marked_for_delete": false, "_revision": 3, "status": {"publish_status": "REALIZED"},
             "tags": [{"scope": "vic-operator/instance", "tag": "a:1"}, {"scope": "env", "tag": "prod"}],
-        })
+        }))
     }
 
     #[test]
@@ -461,9 +468,9 @@ mod tests {
             let escaped: String = value.chars().flat_map(|c| ['\\', c]).collect();
             let query = parse(&format!("name:{escaped}"), false).unwrap();
             let itself = json!({"name": value.clone()});
-            prop_assert!(query.matches(&itself));
+            prop_assert!(query.matches(&itself.into()));
             let longer = json!({"name": format!("{value}x")});
-            prop_assert!(!query.matches(&longer));
+            prop_assert!(!query.matches(&longer.into()));
         }
 
         #[test]

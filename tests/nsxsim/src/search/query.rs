@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::grammar::parse;
 use crate::error::{FIELD, NsxError};
 use crate::world::World;
-use crate::world::list::{Paging, field_of, project, sort};
+use crate::world::document::Document;
+use crate::world::list::{Paging, sort};
 
 /// A query that cannot be read. The number is not verified.
 const INVALID_QUERY: i64 = 60_501;
@@ -38,8 +39,8 @@ pub fn search(world: &World, query: &[(String, String)]) -> Result<Value, NsxErr
             .parse()
             .map_err(|_| NsxError::bad(FIELD, format!("Invalid cursor {cursor}")).common())?,
     };
-    let fits = |d: &&Value| parsed.matches(d);
-    let mut found: Vec<&Value> = match parsed.types() {
+    let fits = |d: &&Document| parsed.matches(d);
+    let mut found: Vec<&Document> = match parsed.types() {
         Some(types) => world
             .index
             .of_types(&types)
@@ -50,14 +51,14 @@ pub fn search(world: &World, query: &[(String, String)]) -> Result<Value, NsxErr
     };
     let mut body = json!({"result_count": found.len()});
     if let Some(field) = &paging.sort_by {
-        sort(&mut found, |d| field_of(d, field), paging.ascending);
+        sort(&mut found, |d| d.at(field), paging.ascending);
         body = json!({"result_count": found.len(), "sort_by": field, "sort_ascending": paging.ascending});
     }
     let page: Vec<Value> = found
         .into_iter()
         .skip(from)
         .take(paging.page_size)
-        .map(|d| project(d, &paging.included_fields))
+        .map(|d| d.shown(&paging.included_fields))
         .collect();
     if let Some(map) = body.as_object_mut() {
         map.insert(

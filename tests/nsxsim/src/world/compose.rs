@@ -1,5 +1,7 @@
 //! From what a client declared to what a read shows.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::object::{Object, Realization, State, references};
@@ -40,8 +42,8 @@ impl World {
             base: kind_at(path).unwrap_or_default(),
             kind: kind.to_owned(),
             references: references(kind, &body),
-            declared,
-            body,
+            declared: Arc::new(declared),
+            body: Arc::new(body),
             deleted: false,
             generation: self.generation,
             realization,
@@ -125,6 +127,7 @@ fn carried_realization(old: Option<&Object>, kind: &str, actor: &Actor) -> Reali
             version: 0,
             written: actor.now,
             published: 0,
+            attributes: Vec::new(),
             effective: None,
         },
         |old| old.realization.clone(),

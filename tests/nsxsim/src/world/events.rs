@@ -72,9 +72,14 @@ impl World {
         }
     }
 
-    /// NAT rules that failed for want of an edge cluster are tried again.
+    /// NAT rules that failed for want of an edge cluster are tried again; those that lost theirs fail.
     fn retry_gateway(&mut self, gateway: &str, due: u64) {
-        let failed = |o: &&Arc<Object>| matches!(o.realization.state, State::Failed(_));
+        let lost = !self.has_edge(gateway);
+        let failed = |o: &&Arc<Object>| match &o.realization.state {
+            State::Failed(_) => true,
+            State::Realized => lost && o.kind == "PolicyNatRule",
+            _ => false,
+        };
         let rules: Vec<(String, u64)> = self
             .store
             .descendants(gateway)
@@ -111,19 +116,43 @@ impl World {
         let Some(object) = self.store.live(path) else {
             return;
         };
-        let failure = self.failure(object);
         let was = object.realization.effective.clone();
         let kind = object.kind.clone();
+        let current = object.clone();
+        if current.generation != generation {
+            return;
+        }
+        let failure = self.failure(&current);
+        let given = failure.map_or_else(|| self.give(&current, now), Err);
+        if given.is_err()
+            && kind == "IpAddressAllocation"
+            && let Some(due) = self.next_free(parent_of(path), now)
+        {
+            let path = path.to_owned();
+            self.queue.push(due, Event::Realize { path, generation });
+        }
         let altered = self.alter(path, generation, now, |object| {
             object.realization.published = now;
-            if let Some(alarm) = failure {
-                object.realization.state = State::Failed(alarm);
-                return;
-            }
+            let attributes = match given {
+                Ok(attributes) => attributes,
+                Err(alarm) => {
+                    object.realization.state = State::Failed(alarm);
+                    return;
+                }
+            };
+            object.realization.attributes = attributes;
             object.realization.state = State::Realized;
             object.realization.version = object.revision();
-            object.realization.effective = Some(Arc::new(object.body.clone()));
+            object.realization.effective = Some(object.body.clone());
         });
+        if altered && kind.starts_with("IpAddressPool") {
+            let pool = if kind == "IpAddressPool" {
+                path
+            } else {
+                parent_of(path)
+            };
+            self.retry_allocations(pool, now);
+        }
         let is = self
             .store
             .live(path)
@@ -154,17 +183,18 @@ impl World {
             return None;
         }
         let gateway = parent_of(parent_of(&object.path));
-        let has_edge = self
-            .store
-            .collection(gateway, "LocaleServices", false)
-            .any(|o| o.text("edge_cluster_path").is_some());
-        (!has_edge).then(|| Alarm {
+        (!self.has_edge(gateway)).then(|| Alarm {
             message: format!(
                 "NAT rule {} cannot be realized: gateway {gateway} has no edge cluster.",
                 object.path
             ),
             code: PROVIDER_NOT_READY,
         })
+    }
+
+    fn has_edge(&self, gateway: &str) -> bool {
+        let mut locales = self.store.collection(gateway, "LocaleServices", false);
+        locales.any(|o| o.text("edge_cluster_path").is_some())
     }
 
     fn purge(&mut self, path: &str, generation: u64, now: u64) {
@@ -175,6 +205,8 @@ impl World {
             return;
         }
         let was_switch = object.kind == "Segment" && object.realization.effective.is_some();
+        self.take_back(path, now);
+        self.statistics.forget(path);
         self.store.remove(path);
         self.overlay_ids.remove(path);
         if was_switch {

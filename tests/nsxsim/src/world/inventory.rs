@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::document::Document;
 use super::queue::Event;
 use super::{Actor, World};
 
@@ -116,7 +117,7 @@ impl World {
     fn index_vm(&mut self, external_id: &str, now: u64) {
         let due = now.saturating_add(self.tuning.search_delay_ms);
         let vm = self.inventory.vms.iter().find(|v| v.external_id == external_id);
-        let document = vm.map(|v| Arc::new(v.document()));
+        let document = vm.map(|v| Arc::new(Document::from(v.document())));
         self.queue.push(
             due,
             Event::Index {

@@ -1,17 +1,21 @@
 //! The manager's state and its rules, without any I/O: time comes in as an argument.
 
 pub mod compose;
+pub mod document;
 pub mod events;
 pub mod hierarchy;
 pub mod index;
 pub mod inventory;
 pub mod list;
 pub mod object;
+pub mod pools;
 pub mod queue;
 pub mod read;
 pub mod realized;
 pub mod seed;
+pub mod statistics;
 pub mod store;
+pub mod tenancy;
 pub mod tree;
 pub mod tuning;
 pub mod verdict;
@@ -22,7 +26,9 @@ use std::collections::BTreeMap;
 use crate::schema::Schema;
 use index::Index;
 use inventory::Inventory;
+use pools::Pools;
 use queue::Queue;
+use statistics::Statistics;
 use store::Store;
 use tuning::Tuning;
 
@@ -49,6 +55,10 @@ pub struct World {
     pub overlay_ids: BTreeMap<String, u64>,
     /// The last overlay id that the system gave.
     pub last_overlay_id: u64,
+    /// Addresses and subnets that are given.
+    pub pools: Pools,
+    /// What rules have counted.
+    pub statistics: Statistics,
     /// Number of the last write.
     pub generation: u64,
     /// This cluster's id.
@@ -82,6 +92,8 @@ impl World {
             switches: 1,
             overlay_ids: BTreeMap::new(),
             last_overlay_id: FIRST_OVERLAY_ID,
+            pools: Pools::default(),
+            statistics: Statistics::default(),
             generation: 0,
             cluster_id: new_uuid(),
             started: now,

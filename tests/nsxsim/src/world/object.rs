@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::document::Document;
 use crate::kinds::{REFERENCES, entity_type};
 
 /// An intent: what was declared, what a read shows, and how far its realization is.
@@ -16,9 +17,9 @@ pub struct Object {
     /// Concrete type.
     pub kind: String,
     /// Fields that a client wrote, without the embedded children.
-    pub declared: Map<String, Value>,
+    pub declared: Arc<Map<String, Value>>,
     /// All fields, defaults and the server's own included, without the embedded children.
-    pub body: Map<String, Value>,
+    pub body: Arc<Map<String, Value>>,
     /// Paths this object names, with the types they must have.
     pub references: Vec<(String, &'static [&'static str])>,
     /// Deleted by a client, not yet un-realized: hidden from reads, seen by search.
@@ -42,6 +43,8 @@ pub struct Realization {
     pub written: u64,
     /// When it was last realized, epoch milliseconds.
     pub published: u64,
+    /// Extended attributes of the realized entity: what the system chose.
+    pub attributes: Vec<(&'static str, String)>,
     /// The body in effect: what packets meet. An update leaves the earlier one in effect until it is realized.
     pub effective: Option<Arc<Map<String, Value>>>,
 }
@@ -113,6 +116,12 @@ impl Object {
         if self.realization.state == State::Absent {
             return None;
         }
+        let attributes: Vec<Value> = self
+            .realization
+            .attributes
+            .iter()
+            .map(|(key, value)| json!({"key": key, "values": [value], "data_type": "STRING", "multivalue": false}))
+            .collect();
         let mut entity = json!({
             "resource_type": "GenericPolicyRealizedResource",
             "id": self.realization.id,
@@ -126,7 +135,7 @@ impl Object {
             "runtime_status": if self.realization.state == State::Realized { "UP" } else { "UNKNOWN" },
             "realization_specific_identifier": self.text("realization_id"),
             "alarms": self.alarms(),
-            "extended_attributes": [],
+            "extended_attributes": attributes,
             "site_path": "/infra/sites/default",
             "enforcement_point_path": "/infra/sites/default/enforcement-points/default",
         });
@@ -166,24 +175,26 @@ impl Object {
         })]
     }
 
+    /// The body, to be changed.
+    pub fn body_mut(&mut self) -> &mut Map<String, Value> {
+        Arc::make_mut(&mut self.body)
+    }
+
     /// What the search index holds: the body with its status.
-    pub fn document(&self) -> Value {
-        let mut body = self.body.clone();
-        body.insert("marked_for_delete".into(), json!(self.deleted));
-        if entity_type(&self.kind).is_some() {
+    pub fn document(&self) -> Document {
+        let status = entity_type(&self.kind).map(|_| {
             let state = &self.realization.state;
             let consolidated = if self.deleted {
                 "IN_PROGRESS"
             } else {
                 state.consolidated()
             };
-            let status = json!({
+            json!({
                 "publish_status": state.publish_status(),
                 "consolidated_status": {"consolidated_status": consolidated},
-            });
-            body.insert("status".into(), status);
-        }
-        Value::Object(body)
+            })
+        });
+        Document::new(self.body.clone(), status)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use super::document::Document;
 
 /// Something that is due at a moment.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub enum Event {
     /// Search learns of a state: the document, or that there is none any more.
     Index {
         key: String,
-        document: Option<Arc<Value>>,
+        document: Option<Arc<Document>>,
     },
     /// Segment ports follow the inventory.
     Ports,

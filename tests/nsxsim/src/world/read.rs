@@ -1,6 +1,6 @@
 //! One object as a read shows it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::World;
 use super::object::Object;
@@ -27,7 +27,7 @@ impl World {
 
     /// An object's body, with its embedded children where wanted.
     pub fn shown(&self, object: &Object, embedded: bool) -> Value {
-        let mut body = object.body.clone();
+        let mut body = Map::clone(&object.body);
         for (parent, field, kind) in EMBEDDED.iter().filter(|(p, _, _)| *p == object.kind) {
             let always = *parent == "Service";
             if embedded || always {
@@ -38,6 +38,16 @@ impl World {
                 body.insert("rule_count".into(), json!(count));
             }
         }
+        match object.kind.as_str() {
+            "IpAddressPool" => {
+                body.insert("pool_usage".into(), self.pool_usage(&object.path));
+            }
+            "IpAddressPoolBlockSubnet" => {
+                let fields = self.carved_fields(&object.path).into_iter();
+                body.extend(fields.map(|(key, value)| (key.to_owned(), json!(value))));
+            }
+            _ => {}
+        }
         Value::Object(body)
     }
 
@@ -46,7 +56,7 @@ impl World {
         let mut children: Vec<Value> = self
             .store
             .collection(parent, kind, false)
-            .map(|o| Value::Object(o.body.clone()))
+            .map(|o| Value::Object(Map::clone(&o.body)))
             .collect();
         children.sort_by_key(|c| {
             c.get("sequence_number")

@@ -23,7 +23,8 @@ pub fn plant(world: &mut World, now: u64) -> Result<(), String> {
     let point = "/infra/sites/default/enforcement-points/default";
     let cluster = format!("{point}/edge-clusters/edge-cluster-1");
     let objects = [
-        ("/infra/domains/default".to_owned(), json!({})),
+        ("/orgs/default".to_owned(), json!({})),
+        ("/infra/domains/default".into(), json!({})),
         ("/infra/sites/default".into(), json!({})),
         (
             point.into(),
@@ -70,16 +71,22 @@ pub fn plant(world: &mut World, now: u64) -> Result<(), String> {
             _ => {}
         }
         // Transport zones, edges and gateways are the site's own, not the manager's.
-        let keeps_system = ["/infra/domains/default", "/infra/sites/default", point].contains(&path.as_str());
+        let keeps_system = [
+            "/orgs/default",
+            "/infra/domains/default",
+            "/infra/sites/default",
+            point,
+        ]
+        .contains(&path.as_str());
         if !keeps_system && let Some(object) = world.store.live(&path) {
             let mut object = super::object::Object::clone(object);
-            object.body.insert("_system_owned".into(), json!(false));
-            object.body.insert("_create_user".into(), json!("admin"));
+            object.body_mut().insert("_system_owned".into(), json!(false));
+            object.body_mut().insert("_create_user".into(), json!("admin"));
             world.store.put(object);
         }
     }
     services(world, now);
-    distributed_default(world, now);
+    distributed_default(world, crate::paths::ROOT, now);
     let touched = world.store.keep();
     let expected = touched.len();
     let tuning = world.tuning.clone();
@@ -108,7 +115,10 @@ pub fn gateway(world: &mut World, path: &str, kind: &str, now: u64) {
 fn default_gateway_policy(world: &mut World, path: &str, kind: &str, now: u64) {
     let tier = if kind == "Tier0" { "tier0" } else { "tier1" };
     let id = format!("Policy_Default_Infra-{tier}-{}", crate::paths::id_of(path));
-    let policy = format!("/infra/domains/default/gateway-policies/{id}");
+    let policy = format!(
+        "{}/domains/default/gateway-policies/{id}",
+        crate::paths::root_of(path)
+    );
     plant_policy(
         world,
         &policy,
@@ -121,11 +131,18 @@ fn default_gateway_policy(world: &mut World, path: &str, kind: &str, now: u64) {
     );
 }
 
-fn distributed_default(world: &mut World, now: u64) {
-    let policy = "/infra/domains/default/security-policies/default-layer3-section";
+/// What the system makes together with a project: its domain, and its distributed firewall's default policy.
+pub fn project(world: &mut World, path: &str, now: u64) {
+    let root = format!("{path}{}", crate::paths::ROOT);
+    world.plant(&format!("{root}/domains/default"), Map::new(), now);
+    distributed_default(world, &root, now);
+}
+
+fn distributed_default(world: &mut World, root: &str, now: u64) {
+    let policy = format!("{root}/domains/default/security-policies/default-layer3-section");
     plant_policy(
         world,
-        policy,
+        &policy,
         json!({"category": "Application", "sequence_number": 2_147_483_647}),
         json!({
             "action": "ALLOW", "source_groups": ["ANY"], "destination_groups": ["ANY"], "services": ["ANY"],
@@ -146,7 +163,7 @@ fn plant_policy(world: &mut World, path: &str, policy: Value, rule: Value, now: 
         world.plant(&path, declared, now);
         if let Some(object) = world.store.live(&path) {
             let mut object = super::object::Object::clone(object);
-            object.body.insert("is_default".into(), json!(true));
+            object.body_mut().insert("is_default".into(), json!(true));
             world.store.put(object);
         }
     }
@@ -170,7 +187,7 @@ fn plant_service(world: &mut World, name: &str, entry: Value, now: u64) {
     world.plant(&path, Map::new(), now);
     if let Some(object) = world.store.live(&path) {
         let mut object = super::object::Object::clone(object);
-        object.body.insert("is_default".into(), json!(true));
+        object.body_mut().insert("is_default".into(), json!(true));
         world.store.put(object);
     }
     if let Value::Object(entry) = entry {

@@ -19,6 +19,8 @@ pub struct Store {
     referrers: HashMap<String, BTreeSet<String>>,
     /// Paths of segments by their `realization_id`.
     switches: HashMap<String, String>,
+    /// Paths of segments by the gateway they hang on.
+    routed: HashMap<String, BTreeSet<String>>,
     /// States at the last [`Store::begin`] of what changed since.
     journal: Option<HashMap<String, Option<Arc<Object>>>>,
 }
@@ -134,6 +136,12 @@ impl Store {
         self.switches.get(realization_id).map(String::as_str)
     }
 
+    /// Live segments of a gateway.
+    pub fn segments_of<'a>(&'a self, gateway: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        let paths = self.routed.get(gateway).into_iter().flatten();
+        paths.filter_map(|p| self.live(p))
+    }
+
     /// Live objects that name a path.
     pub fn referrers<'a>(&'a self, path: &str) -> impl Iterator<Item = &'a Arc<Object>> {
         self.referrers
@@ -170,6 +178,10 @@ impl Store {
         if let Some(id) = switch_id(&object) {
             self.switches.insert(id.to_owned(), path.clone());
         }
+        if let Some(gateway) = gateway_of_segment(&object) {
+            let segments = self.routed.entry(gateway.to_owned()).or_default();
+            segments.insert(path.clone());
+        }
         self.objects.insert(path, object);
     }
 
@@ -191,7 +203,14 @@ impl Store {
         if let Some(id) = switch_id(&object) {
             self.switches.remove(id);
         }
+        if let Some(segments) = gateway_of_segment(&object).and_then(|g| self.routed.get_mut(g)) {
+            segments.remove(path);
+        }
     }
+}
+
+fn gateway_of_segment(object: &Object) -> Option<&str> {
+    (object.kind == "Segment").then(|| crate::rules::gateway_of(&object.path, &object.body))?
 }
 
 fn switch_id(object: &Object) -> Option<&str> {

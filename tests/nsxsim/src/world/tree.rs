@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::World;
 use super::object::Object;
 use crate::error::NsxError;
-use crate::paths::{ORG_ROOT, glob, kind_at, parent_of};
+use crate::paths::{ORG_ROOT, glob, kind_at, parent_of, project_of, root_of};
 
 /// Which types of a tree are wanted.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,14 @@ impl Wanted {
     }
 }
 
+/// What a path hangs below: a project's root hangs below the project.
+fn above(path: &str) -> &str {
+    match project_of(path) {
+        Some(project) if root_of(path) == path => project,
+        _ => parent_of(path),
+    }
+}
+
 impl World {
     /// The tree of wanted objects, each below its parents.
     ///
@@ -58,14 +66,14 @@ impl World {
         let own = self.store.live(base).into_iter();
         let taken: Vec<&Arc<Object>> = own
             .chain(self.store.descendants(base))
-            .filter(|o| wanted.takes(o))
+            .filter(|o| wanted.takes(o) && (root != ORG_ROOT || o.path.starts_with("/orgs")))
             .collect();
         let full: BTreeSet<&str> = taken.iter().map(|o| o.path.as_str()).collect();
         let mut below: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for object in &taken {
             let mut path = object.path.as_str();
             while path != top && !path.is_empty() {
-                let parent = parent_of(path);
+                let parent = above(path);
                 if !below.entry(parent).or_default().insert(path) {
                     break;
                 }
@@ -96,8 +104,13 @@ impl World {
         below: &BTreeMap<&str, BTreeSet<&str>>,
         full: &BTreeSet<&str>,
     ) -> Option<Value> {
-        let object = self.store.live(path)?;
         let children = self.branches(path, below, full);
+        if kind_at(path) == Some("Infra") {
+            let mut body = self.root(path);
+            body.insert("children".into(), Value::Array(children));
+            return Some(json!({"resource_type": "ChildInfra", "marked_for_delete": false, "Infra": body}));
+        }
+        let object = self.store.live(path)?;
         let base = kind_at(path)?;
         if self.tuning.tree_shows_way_as_references && !full.contains(path) {
             return Some(json!({
@@ -105,7 +118,7 @@ impl World {
                 "children": children,
             }));
         }
-        let mut body = object.body.clone();
+        let mut body = Map::clone(&object.body);
         if !children.is_empty() {
             body.insert("children".into(), Value::Array(children));
         }

@@ -7,7 +7,7 @@ use super::object::Object;
 use super::write::Failure;
 use crate::error::{IN_USE, NsxError, PORTS_ATTACHED};
 use crate::kinds::{goes_with_parent, rank};
-use crate::paths::{kind_at, parent_of};
+use crate::paths::parent_of;
 use crate::rules;
 
 impl World {
@@ -43,7 +43,9 @@ impl World {
         }
         for (target, kinds) in &object.references {
             let found = self.store.live(target);
-            if !found.is_some_and(|o| kinds.contains(&o.kind.as_str())) || kind_at(target).is_none() {
+            let good =
+                found.is_some_and(|o| kinds.contains(&o.kind.as_str()) && self.may_name(&object.path, o));
+            if !good {
                 return Err(NsxError::invalid_path(target));
             }
         }
@@ -66,9 +68,12 @@ impl World {
             }
             users.push(child.path.clone());
         }
+        if object.kind == "Project" {
+            users.extend(self.store.descendants(&object.path).map(|o| o.path.clone()));
+        }
         users.extend(self.store.referrers(&object.path).map(|o| o.path.clone()));
         if users.is_empty() {
-            return Ok(());
+            return rules::check_gone(self, object);
         }
         users.dedup();
         let message = format!(

@@ -9,7 +9,7 @@ use super::object::Object;
 use super::{Actor, World};
 use crate::error::{EXISTS, FIELD, INVALID_PATH, MARKED_FOR_DELETE, NsxError, SYSTEM_OWNED};
 use crate::kinds::{EMBEDDED, goes_with_parent};
-use crate::paths::{child_path, id_of, is_id, kind_at};
+use crate::paths::{child_path, id_of, is_gateway, is_id, kind_at};
 use crate::schema::Strictness;
 
 /// How a body meets what is there.
@@ -218,7 +218,7 @@ impl World {
             }
         }
         declared.insert("resource_type".into(), Value::from(kind.clone()));
-        let unchanged = old.as_ref().is_some_and(|o| o.declared == declared);
+        let unchanged = old.as_ref().is_some_and(|o| *o.declared == declared);
         if !unchanged || self.tuning.noop_patch_raises_revision {
             let object = self.compose(path, &kind, declared, old.as_deref(), actor);
             let is_new = old.is_none();
@@ -382,19 +382,23 @@ impl World {
         let mut marked = Object::clone(&object);
         marked.deleted = true;
         marked.generation = self.generation;
-        marked.body.insert("marked_for_delete".into(), Value::Bool(true));
-        marked
-            .body
-            .insert("_last_modified_time".into(), Value::from(actor.now));
-        marked
-            .body
-            .insert("_last_modified_user".into(), Value::from(actor.user.clone()));
+        let body = marked.body_mut();
+        body.insert("marked_for_delete".into(), Value::Bool(true));
+        body.insert("_last_modified_time".into(), Value::from(actor.now));
+        body.insert("_last_modified_user".into(), Value::from(actor.user.clone()));
         self.store.put(marked);
     }
 
-    /// What the system made together with a gateway.
+    /// What the system made together with a gateway or a project.
     fn companions(&self, object: &Arc<Object>) -> Vec<String> {
-        if !matches!(object.kind.as_str(), "Tier0" | "Tier1") {
+        if object.kind == "Project" {
+            let inside = self.store.descendants(&object.path);
+            return inside
+                .filter(|o| o.is_system_owned())
+                .map(|o| o.path.clone())
+                .collect();
+        }
+        if !is_gateway(&object.path) {
             return Vec::new();
         }
         let policies = self
@@ -406,10 +410,12 @@ impl World {
             .collect()
     }
 
-    /// Makes what the system makes together with a gateway: its NAT sections and its default policy.
+    /// Makes what the system makes together with a gateway or a project.
     fn plant_companions(&mut self, path: &str, kind: &str, actor: &Actor) {
-        if matches!(kind, "Tier0" | "Tier1") {
-            super::seed::gateway(self, path, kind, actor.now);
+        match kind {
+            "Tier0" | "Tier1" => super::seed::gateway(self, path, kind, actor.now),
+            "Project" => super::seed::project(self, path, actor.now),
+            _ => {}
         }
     }
 

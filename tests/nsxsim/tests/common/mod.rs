@@ -36,6 +36,11 @@ impl Lab {
 
     /// As it comes.
     pub async fn slow() -> Self {
+        Self::of_nodes(1).await
+    }
+
+    /// As it comes, with several nodes.
+    pub async fn of_nodes(nodes: usize) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             rustls::crypto::aws_lc_rs::default_provider()
@@ -54,6 +59,7 @@ impl Lab {
             control: any,
             username: "admin".into(),
             password: "secret".into(),
+            nodes,
             tls,
             bodies: None,
         })

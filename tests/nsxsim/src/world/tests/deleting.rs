@@ -32,8 +32,11 @@ fn search_shows_the_mark_before_the_object_goes() {
     web_segment(&mut world);
     world.advance(NOW + 500);
     let mark = |world: &World| {
-        let found = world.index.documents().find(|d| d["path"] == WEB)?;
-        found["marked_for_delete"].as_bool()
+        let found = world
+            .index
+            .documents()
+            .find(|d| d.get("path") == Some(&json!(WEB)))?;
+        found.get("marked_for_delete")?.as_bool()
     };
     assert_eq!(mark(&world), Some(false));
     delete(&mut world, WEB).unwrap();

@@ -16,15 +16,26 @@ pub fn tree(world: &mut World, children: &Value) -> Result<(), NsxError> {
 
 pub fn tree_on(world: &mut World, children: &Value, enforce: bool) -> Result<(), NsxError> {
     let body = json!({"resource_type": "Infra", "children": children});
-    let changes = world.read_tree("Infra", "/infra", body.as_object().unwrap(), Mode::Patch)?;
-    world.commit(
-        &changes,
-        Terms {
-            enforce_revision: enforce,
-            hierarchical: true,
-        },
-        &admin(),
-    )
+    attempt_on(world, ("Infra", "/infra"), &body, enforce)
+}
+
+/// Patches the tree below any root.
+pub fn attempt(world: &mut World, kind: &str, path: &str, body: &Value) -> Result<(), NsxError> {
+    attempt_on(world, (kind, path), body, false)
+}
+
+fn attempt_on(
+    world: &mut World,
+    (kind, path): (&str, &str),
+    body: &Value,
+    enforce: bool,
+) -> Result<(), NsxError> {
+    let changes = world.read_tree(kind, path, body.as_object().unwrap(), Mode::Patch)?;
+    let terms = Terms {
+        enforce_revision: enforce,
+        hierarchical: true,
+    };
+    world.commit(&changes, terms, &admin())
 }
 
 /// Everything there is, but for the numbers a failed attempt may use up.
@@ -32,7 +43,7 @@ pub fn state(world: &World) -> BTreeMap<String, Map<String, Value>> {
     world
         .store
         .all()
-        .map(|o| (o.path.clone(), o.body.clone()))
+        .map(|o| (o.path.clone(), Map::clone(&o.body)))
         .collect()
 }
 

@@ -2,6 +2,8 @@
 
 mod deleting;
 mod hierarchy;
+mod pools;
+mod projects;
 mod properties;
 mod realizing;
 mod references;
@@ -37,7 +39,10 @@ fn a_fresh_manager_has_what_a_site_has() {
     }
     assert!(world.queue.next_due().is_none(), "all is settled");
     assert!(
-        world.index.documents().any(|d| d["id"] == "vic-edge"),
+        world
+            .index
+            .documents()
+            .any(|d| d.get("id").is_some_and(|id| id == "vic-edge")),
         "search knows it"
     );
 }
