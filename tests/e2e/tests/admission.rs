@@ -187,7 +187,7 @@ fn breach(demand: &Demand, valid: &Value) -> Option<(Value, String)> {
     Some(match demand {
         Demand::Enum => (json!("Nonsense"), "Unsupported value".to_owned()),
         // These characters are in no form of this API.
-        Demand::Pattern => (json!("*/%"), "should match".to_owned()),
+        Demand::Pattern => (json!("*/%*/"), "should match".to_owned()),
         Demand::MinLength(count) => (
             json!(text(count - 1)),
             format!("should be at least {count} chars long"),
