@@ -150,13 +150,30 @@ func (o *overrides) destroyVApp(ctx *simulator.Context, a *simulator.VirtualApp)
 	return nil
 }
 
-// AddCustomFieldDef is govmomi's; the field list is told to everyone.
+// AddCustomFieldDef is govmomi's, with the type that every field has; the field list is told to everyone.
 func (o *overrides) AddCustomFieldDef(ctx *simulator.Context, req *types.AddCustomFieldDef) soap.HasFault {
 	m := ctx.Map.CustomFieldsManager()
 	var reply soap.HasFault
 	ctx.WithLock(m, func() { reply = m.AddCustomFieldDef(ctx, req) })
+	body, ok := reply.(*methods.AddCustomFieldDefBody)
+	if !ok || body.Res == nil {
+		return reply
+	}
+	body.Res.Returnval.Type = "string"
+	ctx.WithLock(m, func() { typed(m.Field) })
+	for _, e := range ctx.Map.All(req.MoType) {
+		entity := e.Entity()
+		ctx.WithLock(entity, func() { typed(entity.AvailableField) })
+	}
 	o.sim.hub.touch(m.Self)
 	return reply
+}
+
+// typed gives fields their type: text, as vCenter has no other. govmomi puts the objects' type there.
+func typed(fields []types.CustomFieldDef) {
+	for i := range fields {
+		fields[i].Type = "string"
+	}
 }
 
 // RemoveCustomFieldDef is govmomi's; what carried the field is told to everyone.

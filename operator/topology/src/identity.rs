@@ -153,6 +153,15 @@ pub fn shared_id(instance: &str, kind: &str, content: &str) -> String {
     hashed(&[instance, "shared", kind, content])
 }
 
+/// The objects of a list within a body.
+fn entries<'a>(
+    body: &'a mut Map<String, Value>,
+    field: &str,
+) -> impl Iterator<Item = &'a mut Map<String, Value>> {
+    let list = body.get_mut(field).and_then(Value::as_array_mut);
+    list.into_iter().flatten().filter_map(Value::as_object_mut)
+}
+
 /// An object's body as it may be written back, without our tags.
 #[must_use]
 pub fn without_tags(body: &Value) -> Map<String, Value> {
@@ -183,6 +192,12 @@ pub fn without_tags(body: &Value) -> Map<String, Value> {
     ];
     let mut kept = body.as_object().cloned().unwrap_or_default();
     kept.retain(|field, _| !field.starts_with('_') && !READ_ONLY.contains(&field.as_str()));
+    for entry in entries(&mut kept, "service_entries") {
+        entry.retain(|field, _| !field.starts_with('_') && field != "overridden");
+    }
+    for subnet in entries(&mut kept, "subnets") {
+        subnet.remove("network");
+    }
     if let Some(tags) = kept.get_mut("tags").and_then(Value::as_array_mut) {
         tags.retain(|tag| !is_own_tag(tag));
     }
@@ -303,10 +318,13 @@ mod tests {
     #[test]
     fn what_is_kept_loses_our_tags_and_what_nsx_alone_may_write() {
         let body = json!({"id": "x", "path": "/infra/x", "_revision": 3, "description": "d",
+            "subnets": [{"gateway_address": "10.0.0.1/24", "network": "10.0.0.0/24"}],
+            "service_entries": [{"id": "e", "overridden": false, "_revision": 1}],
             "tags": [{"scope": "vic-operator/uid", "tag": "u"}, {"scope": "team", "tag": "a"}]});
         assert_eq!(
             Value::Object(without_tags(&body)),
-            json!({"id": "x", "description": "d", "tags": [{"scope": "team", "tag": "a"}]})
+            json!({"id": "x", "description": "d", "subnets": [{"gateway_address": "10.0.0.1/24"}],
+                "service_entries": [{"id": "e"}], "tags": [{"scope": "team", "tag": "a"}]})
         );
     }
 

@@ -101,7 +101,10 @@ async fn containers_meet_whom_policies_let_them_meet() -> Outcome {
 fn pairs() -> Outcome<Vec<Pair>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/isolation.yaml");
     let text = std::fs::read_to_string(path)?;
-    serde_yaml_ng::from_str(&text).map_err(|error| Failure(format!("isolation.yaml: {error}")))
+    let wrong = |error: &dyn std::fmt::Display| Failure(format!("isolation.yaml: {error}"));
+    // By way of JSON: YAML would have an enum written as a tag.
+    let rows: Value = serde_yaml_ng::from_str(&text).map_err(|error| wrong(&error))?;
+    serde_json::from_value(rows).map_err(|error| wrong(&error))
 }
 
 /// Three VCHs on two networks, in two namespaces, with their containers.

@@ -25,6 +25,8 @@ impl Stage {
     /// # Errors
     /// Something cannot be built, installed or started.
     pub async fn set(name: &str) -> Result<Option<Self>> {
+        // Refused where another test of this process was first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let progress = Progress::quiet();
         let Some(clients) = Clients::provide_if_possible(&progress).await? else {
             return Ok(None);
