@@ -41,6 +41,9 @@ func (o *overrides) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_Tas
 		o.sim.secrets.put(ref, key)
 		c.WithLock(vm, func() {
 			completeCards(vm)
+			// Every VM has one; govmomi leaves it empty, which strict clients cannot read.
+			vm.Runtime.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
+			vm.Summary.Runtime.FaultToleranceState = vm.Runtime.FaultToleranceState
 			o.settle(c, vm)
 		})
 		o.sim.hub.touch(append([]moref{ref, req.This, req.Pool, *vm.Runtime.Host}, vm.Datastore...)...)

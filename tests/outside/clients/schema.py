@@ -14,6 +14,7 @@ PROJECT = re.compile(r"^/orgs/[^/]+/projects/[^/]+(?=/infra)")
 INT32 = (-(2**31), 2**31 - 1)
 # NSX's hierarchical calls mark an object that goes on the object too, though only the server writes that field.
 WRITABLE = {"marked_for_delete"}
+READ_ONLY = "only the server writes this field"
 
 
 class Schema:
@@ -74,7 +75,7 @@ class Schema:
             if field is None:
                 yield f"{here}: {concrete} has no such field"
             elif field.get("readOnly") and name not in WRITABLE:
-                yield f"{here}: only the server writes this field"
+                yield f"{here}: {READ_ONLY}"
             else:
                 yield from self._value(field, value, here, gone)
         for name, field in fields.items():
