@@ -41,9 +41,7 @@ func (o *overrides) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_Tas
 		o.sim.secrets.put(ref, key)
 		c.WithLock(vm, func() {
 			completeCards(vm)
-			// Every VM has one; govmomi leaves it empty, which strict clients cannot read.
-			vm.Runtime.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
-			vm.Summary.Runtime.FaultToleranceState = vm.Runtime.FaultToleranceState
+			completeState(vm)
 			o.settle(c, vm)
 		})
 		o.sim.hub.touch(append([]moref{ref, req.This, req.Pool, *vm.Runtime.Host}, vm.Datastore...)...)
@@ -400,6 +398,25 @@ func (n nic) network(ctx *simulator.Context) (moref, bool) {
 		}
 	}
 	return moref{}, false
+}
+
+// completeState gives a VM the states that every VM has: govmomi leaves them empty, which strict clients cannot read.
+func completeState(vm *simulator.VirtualMachine) {
+	vm.Runtime.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
+	vm.Runtime.RecordReplayState = types.VirtualMachineRecordReplayStateInactive
+	vm.Summary.Runtime.FaultToleranceState = vm.Runtime.FaultToleranceState
+	vm.Summary.Runtime.RecordReplayState = vm.Runtime.RecordReplayState
+	if vm.GuestHeartbeatStatus == "" {
+		vm.GuestHeartbeatStatus = types.ManagedEntityStatusGray
+	}
+	if vm.Summary.QuickStats.GuestHeartbeatStatus == "" {
+		vm.Summary.QuickStats.GuestHeartbeatStatus = types.ManagedEntityStatusGray
+	}
+	for _, status := range []*types.ManagedEntityStatus{&vm.OverallStatus, &vm.ConfigStatus, &vm.Summary.OverallStatus} {
+		if *status == "" {
+			*status = types.ManagedEntityStatusGreen
+		}
+	}
 }
 
 // completeCards gives cards without a PCI slot one, from 160 in steps of 32, as a host does.

@@ -166,7 +166,7 @@ class Reader:
             for file in folder.file:
                 path = "/".join(part for part in (inside, file.path.strip("/")) if part)
                 is_folder = isinstance(file, vim.host.DatastoreBrowser.FolderInfo)
-                size = 0 if is_folder else file.fileSize
+                size = 0 if is_folder else (file.fileSize or 0)
                 yield {"path": f"[{name}] {path}{'/' if is_folder else ''}", "size": size}
 
 
