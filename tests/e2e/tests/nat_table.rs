@@ -273,7 +273,8 @@ impl Case {
     fn is_opposite(&self, fate: &Fate) -> bool {
         match (self.row.action.as_str(), self.row.then.as_str()) {
             (_, "sources" | "unmanaged") => fate.verdict == "dropped" && fate.rule.is_some(),
-            ("SNAT", _) => fate.verdict == "delivered" && fate.masked.is_none(),
+            // Another row's reflexive rule may translate it then.
+            ("SNAT", _) => fate.verdict == "delivered" && fate.masked.as_deref() != Some(&self.external()),
             ("NoSNAT", _) => fate.verdict == "delivered" && fate.masked.as_deref() == Some(&self.external()),
             ("NoDNAT", _) => fate.is_delivery_to(self.target().0),
             _ => fate.translated.is_none() && fate.vm.is_none(),
