@@ -73,7 +73,8 @@ pub fn key_of<K: Declared>(object: &K) -> ObjectKey {
     )
 }
 
-/// Counts what is done to an object as repairs, where the object, as it is declared now, was in effect before.
+/// Counts what is done to an object as repairs, where the object, as it is declared now, was in effect before: what was
+/// deleted by hand is under way until it is gone, and only then made anew.
 pub(crate) fn repairs_of<K: Declared>(object: &K, ctx: &Context, key: &ObjectKey) -> Repairs {
     let written = ctx
         .tracker
@@ -82,10 +83,11 @@ pub(crate) fn repairs_of<K: Declared>(object: &K, ctx: &Context, key: &ObjectKey
     let status = status.unwrap_or(Value::Null);
     let current = status.get("observedGeneration").and_then(Value::as_i64) == object.meta().generation;
     let deleting = object.meta().deletion_timestamp.is_some();
-    ctx.metrics.repairs(
-        key.kind,
-        current && !deleting && is_ready(&conditions_in(&status)),
-    )
+    let conditions = conditions_in(&status);
+    let again = ready_reason(&conditions).is_some_and(|reason| UNDER_WAY.contains(&reason))
+        && !ctx.tracker.awaits_first_ready(key);
+    ctx.metrics
+        .repairs(key.kind, current && !deleting && (is_ready(&conditions) || again))
 }
 
 fn conditions_in(status: &Value) -> Vec<Condition> {

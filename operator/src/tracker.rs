@@ -100,6 +100,13 @@ impl Tracker {
         expected && ready
     }
 
+    /// Whether the object was not ready yet since this process saw it without a status.
+    #[must_use]
+    pub fn awaits_first_ready(&self, key: &ObjectKey) -> bool {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.get(key).is_some_and(|memory| memory.expected)
+    }
+
     /// The object is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.objects
@@ -153,7 +160,9 @@ mod tests {
         let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
         tracker.note(&key, "1", "Conflict");
         assert!(!tracker.is_first_ready(&key, true, false));
+        assert!(tracker.awaits_first_ready(&key));
         assert!(tracker.is_first_ready(&key, false, true));
+        assert!(!tracker.awaits_first_ready(&key));
         assert!(!tracker.is_first_ready(&key, false, false), "it was ready before");
         assert!(!tracker.is_first_ready(&key, false, true));
         tracker.note(&key, "2", "Ready");
