@@ -427,5 +427,8 @@ fn chunked(protocol: NatProtocol, ports: &BTreeSet<Option<Ports>>) -> Vec<Value>
 }
 
 #[cfg(test)]
+#[path = "microsegmentation_model_tests.rs"]
+mod model_tests;
+#[cfg(test)]
 #[path = "microsegmentation_tests.rs"]
 mod tests;

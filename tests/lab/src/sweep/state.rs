@@ -60,6 +60,8 @@ pub fn of(nsx: &Value, vcenter: &Value, objects: &Objects, keys: &[Key], suffix:
         .into_iter()
         .flat_map(Map::values)
         .filter_map(Value::as_object)
+        // What NSX is taking away is in its dump until it is gone.
+        .filter(|object| object.get("marked_for_delete") != Some(&Value::Bool(true)))
         .filter(|object| tag(object, INSTANCE).is_some())
         .collect();
     // Ids come from names, and other objects refer to them.
