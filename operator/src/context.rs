@@ -8,7 +8,6 @@ use kube::Client;
 use kube::api::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use vic_crds::{
     ContainerNetwork, EdgeGateway, EdgeNatRule, GatewayRef, MicrosegmentationPolicy, NetworkSelection,
@@ -18,6 +17,8 @@ use vic_crds::{
 use crate::facts::Facts;
 use crate::kind::{Kind, ObjectKey};
 use crate::metrics::Metrics;
+use crate::openings::Openings;
+use crate::outbox::Outbox;
 use crate::settings::Settings;
 use crate::sites::Sites;
 use crate::tracker::Tracker;
@@ -47,7 +48,7 @@ pub struct Stores {
 /// Tells when all caches hold what exists. Before that nothing may be concluded from an object's absence: a
 /// Site that is not in its cache yet is not one that is gone. (A [`Store`] can be waited for itself, but it
 /// wakes only one of those who wait, and its own controller is one of them.)
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Filled {
     caches: Vec<CancellationToken>,
     shutdown: CancellationToken,
@@ -96,13 +97,15 @@ pub struct Context {
     /// Who wants to know about what.
     pub wake: Arc<Wake>,
     /// What is remembered of objects.
-    pub tracker: Tracker,
+    pub tracker: Arc<Tracker>,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// Events.
     pub recorder: Recorder,
-    /// Bounds the writes to the kube-apiserver that are under way.
-    pub kube_writes: Semaphore,
+    /// Writes to the kube-apiserver that nobody waits for, and the bound of all.
+    pub outbox: Arc<Outbox>,
+    /// Which kinds are reconciled yet.
+    pub openings: Openings,
 }
 
 impl Context {

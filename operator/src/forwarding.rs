@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
+use crate::claims::Claims;
 use crate::kind::{Kind, ObjectKey};
 use crate::wake::{Topic, Wake};
 
@@ -15,11 +16,24 @@ pub async fn vsphere(site: String, engine: vsphere::Engine, wake: Arc<Wake>) {
     forward(&site, &wake, engine.loaded(), changes, health, tell).await;
 }
 
+/// An NSX manager whose changes are forwarded.
+pub struct Source {
+    /// The Site.
+    pub site: String,
+    /// The instance that this process acts for.
+    pub instance: String,
+    /// The manager.
+    pub engine: nsx::Engine,
+    /// What is claimed on its gateways.
+    pub claims: Arc<Claims>,
+}
+
 /// Forwards the changes of an NSX manager until its engine ends.
-pub async fn nsx(site: String, engine: nsx::Engine, wake: Arc<Wake>) {
+pub async fn nsx(source: Source, wake: Arc<Wake>) {
+    let engine = &source.engine;
     let (changes, health) = (engine.changes(), engine.health());
-    let tell = |path: &String| tell_of_path(&site, path, &wake);
-    forward(&site, &wake, engine.loaded(), changes, health, tell).await;
+    let tell = |path: &String| source.tell_of_path(path, &wake);
+    forward(&source.site, &wake, engine.loaded(), changes, health, tell).await;
 }
 
 async fn forward<T: Clone, H>(
@@ -94,15 +108,20 @@ fn tell_of_moref(site: &str, engine: &vsphere::Engine, moref: &vsphere::Moref, w
     }
 }
 
-fn tell_of_path(site: &str, path: &str, wake: &Wake) {
-    if let Some((gateway, _)) = path.split_once("/nat/USER/nat-rules/") {
-        wake.changed(&Topic::Claims {
-            site: site.to_owned(),
-            gateway: gateway.to_owned(),
+impl Source {
+    fn tell_of_path(&self, path: &str, wake: &Wake) {
+        let site = || self.site.clone();
+        if let Some((gateway, _)) = path.split_once("/nat/USER/nat-rules/")
+            && self.claims.follow(gateway, path, &self.engine, &self.instance)
+        {
+            wake.changed(&Topic::Claims {
+                site: site(),
+                gateway: gateway.to_owned(),
+            });
+        }
+        wake.changed(&Topic::Nsx {
+            site: site(),
+            path: path.to_owned(),
         });
     }
-    wake.changed(&Topic::Nsx {
-        site: site.to_owned(),
-        path: path.to_owned(),
-    });
 }

@@ -7,7 +7,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use vic_crds::FINALIZER;
 
 use crate::settings::FIELD_MANAGER;
@@ -61,20 +61,38 @@ fn namespaced<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
     Api::namespaced(client, namespace)
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusPatch<'a, S> {
+    api_version: std::borrow::Cow<'a, str>,
+    kind: std::borrow::Cow<'a, str>,
+    metadata: Named<'a>,
+    status: &'a S,
+}
+
+#[derive(Debug, Serialize)]
+struct Named<'a> {
+    name: &'a str,
+}
+
 /// Writes a whole status by server-side apply: conditions it does not name any more go away.
 ///
 /// # Errors
 /// As the kube-apiserver says.
-pub async fn apply_status<K>(api: &Api<K>, name: &str, status: &Value) -> kube::Result<()>
+pub async fn apply_status<K>(
+    api: &Api<K>,
+    name: &str,
+    status: &(impl Serialize + Debug + Sync),
+) -> kube::Result<()>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
 {
-    let patch = json!({
-        "apiVersion": K::api_version(&()),
-        "kind": K::kind(&()),
-        "metadata": {"name": name},
-        "status": status,
-    });
+    let patch = StatusPatch {
+        api_version: K::api_version(&()),
+        kind: K::kind(&()),
+        metadata: Named { name },
+        status,
+    };
     api.patch_status(
         name,
         &PatchParams::apply(FIELD_MANAGER).force(),

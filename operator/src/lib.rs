@@ -5,6 +5,8 @@
 //! engines' mirrors, *apply* executes the plan, *status* says what came of it.
 
 pub mod certificates;
+pub mod claims;
+pub mod collect;
 pub mod conditions;
 pub mod context;
 pub mod controllers;
@@ -19,6 +21,8 @@ pub mod kind;
 pub mod kube_io;
 pub mod lease;
 pub mod metrics;
+pub mod openings;
+pub mod outbox;
 pub mod rights;
 pub mod runner;
 pub mod settings;

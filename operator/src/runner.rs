@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,9 +40,12 @@ pub trait Declared:
     Resource<DynamicType = ()> + Reachable + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
     /// Its status.
-    type Status: Serialize + Clone + Default + Send + Sync;
+    type Status: Serialize + DeserializeOwned + Debug + Clone + Default + Send + Sync + 'static;
     /// Which kind it is.
     const KIND: Kind;
+    /// How long something may be under way before a status write tells of it. A new object says so from birth, so that
+    /// only what takes minutes is worth a write.
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     /// The status as the cache has it.
     fn current(&self) -> Option<&Self::Status>;
@@ -79,8 +83,8 @@ pub(crate) fn repairs_of<K: Declared>(object: &K, ctx: &Context, key: &ObjectKey
     let written = ctx
         .tracker
         .written(key, object.meta().uid.as_deref().unwrap_or_default());
-    let status = written.or_else(|| serde_json::to_value(object.current()).ok());
-    let status = status.unwrap_or(Value::Null);
+    let text = written.unwrap_or_else(|| text_of::<K>(object.current()).into());
+    let status: Value = serde_json::from_str(&text).unwrap_or_default();
     let current = status.get("observedGeneration").and_then(Value::as_i64) == object.meta().generation;
     let deleting = object.meta().deletion_timestamp.is_some();
     let conditions = conditions_in(&status);
@@ -103,13 +107,35 @@ fn conditions_in(status: &Value) -> Vec<Condition> {
 /// Never: what fails is told in the object's status, and the action says when to try again.
 pub async fn reconcile<K: Declared>(object: Arc<K>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     let key = key_of(&*object);
-    if !ctx.stores.filled.wait().await {
+    ctx.wake.begins(&key);
+    if !ctx.openings.wait(K::KIND).await {
         return Ok(Action::requeue(PROGRESS_RECHECK));
     }
+    ctx.tracker
+        .begins(&key, &object.uid().unwrap_or_default(), mark_of(&*object));
     let timer = ctx.metrics.reconcile_started();
     let (action, outcome) = run(object, &ctx, &key).await;
     ctx.metrics.reconcile_ended(timer, key.kind, outcome);
     Ok(action)
+}
+
+/// What stands for an object without its status: two versions of one mark differ in nothing that is reconciled.
+pub(crate) fn mark_of<K: Declared>(object: &K) -> u64 {
+    let meta = object.meta();
+    let mut hasher = DefaultHasher::new();
+    meta.generation.hash(&mut hasher);
+    meta.deletion_timestamp.is_some().hash(&mut hasher);
+    meta.finalizers.hash(&mut hasher);
+    meta.annotations.hash(&mut hasher);
+    meta.labels.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A status as text, to be compared.
+pub(crate) fn text_of<K: Declared>(status: Option<&K::Status>) -> String {
+    status
+        .and_then(|status| serde_json::to_string(status).ok())
+        .unwrap_or_default()
 }
 
 async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -> (Action, &'static str) {
@@ -124,16 +150,22 @@ async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -
         .annotations()
         .get(PAUSED_ANNOTATION)
         .is_some_and(|value| value == "true");
-    let mut details = object.current().cloned().unwrap_or_default();
+    // What was handed over last, the cache may not have yet.
+    let mut details = ctx
+        .tracker
+        .written(key, &object.uid().unwrap_or_default())
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .or_else(|| object.current().cloned())
+        .unwrap_or_default();
     if paused {
         let outcome = Ok(paused_summary(K::conditions(&details)));
-        return settle(&object, ctx, key, details, outcome).await;
+        return settle(&object, ctx, key, details, &outcome);
     }
     if deleting {
         let outcome = bounded(object.clone().finalize(ctx.clone(), &mut details)).await;
         return match outcome {
-            Ok(()) => release(&api, &object, ctx, key).await,
-            Err(failure) => settle(&object, ctx, key, details, Err(failure)).await,
+            Ok(()) => release(&api, &object, ctx, key),
+            Err(failure) => settle(&object, ctx, key, details, &Err(failure)),
         };
     }
     let object = if ours {
@@ -148,12 +180,12 @@ async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -
             }
             Err(error) => {
                 let failure = Failure::from(DereferenceError::Kube(error));
-                return settle(&object, ctx, key, details, Err(failure)).await;
+                return settle(&object, ctx, key, details, &Err(failure));
             }
         }
     };
     let outcome = bounded(object.clone().reconcile(ctx.clone(), &mut details)).await;
-    settle(&object, ctx, key, details, outcome).await
+    settle(&object, ctx, key, details, &outcome)
 }
 
 async fn bounded<T>(step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -166,7 +198,7 @@ async fn bounded<T>(step: impl Future<Output = Result<T, Failure>>) -> Result<T,
 
 async fn with_permit<T>(ctx: &Context, write: impl Future<Output = T>) -> T {
     // The semaphore is never closed; without a permit the write is merely not bounded.
-    let _permit = ctx.kube_writes.acquire().await.ok();
+    let _permit = ctx.outbox.permits.acquire().await.ok();
     write.await
 }
 
@@ -187,30 +219,42 @@ fn paused_summary(conditions: &[Condition]) -> Summary {
     }
 }
 
-async fn release<K: Declared>(
+/// Hands the removal of the finalizer over.
+fn release<K: Declared>(
     api: &kube::Api<K>,
     object: &Arc<K>,
     ctx: &Arc<Context>,
     key: &ObjectKey,
 ) -> (Action, &'static str) {
-    let removed = with_permit(ctx, kube_io::remove_finalizer(api, &**object)).await;
-    ctx.metrics.kube_wrote(key.kind, "finalizer", &removed);
-    match removed {
-        Ok(()) => {
-            log_transition(object, key, "Deleted", "The finalizer was removed.");
-            gone(ctx, key);
-            (Action::await_change(), "Deleted")
+    let (api, object, context, for_key) = (api.clone(), object.clone(), ctx.clone(), key.clone());
+    ctx.outbox.post(key, move || async move {
+        let (ctx, key) = (context, for_key);
+        let removed = kube_io::remove_finalizer(&api, &*object).await;
+        ctx.metrics.kube_wrote(key.kind, "finalizer", &removed);
+        match removed {
+            Ok(()) => {
+                log_transition(&object, &key, "Deleted", "The finalizer was removed.");
+                gone(&ctx, &key);
+            }
+            // The next event of this object brings the newer version.
+            Err(error) if kube_io::is_conflict(&error) => again(ctx, key, PROGRESS_RECHECK),
+            Err(error) => {
+                tracing::warn!(object = %key, %error, "the finalizer could not be removed");
+                let uid = object.uid().unwrap_or_default();
+                let standing = ctx.tracker.note(&key, &uid, "KubernetesError");
+                again(ctx, key, backoff(standing.attempts));
+            }
         }
-        // The next event of this object brings the newer version.
-        Err(error) if kube_io::is_conflict(&error) => (Action::requeue(PROGRESS_RECHECK), "Stale"),
-        Err(error) => {
-            tracing::warn!(object = %key, %error, "the finalizer could not be removed");
-            let standing = ctx
-                .tracker
-                .note(key, &object.uid().unwrap_or_default(), "KubernetesError");
-            (Action::requeue(backoff(standing.attempts)), "KubernetesError")
-        }
-    }
+    });
+    (Action::await_change(), "Deleted")
+}
+
+/// Reconciles an object after a while, because a write that nobody waited for failed.
+fn again(ctx: Arc<Context>, key: ObjectKey, pause: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(pause).await;
+        ctx.wake.reconcile(key);
+    });
 }
 
 /// The one line that a log has for each transition: which object, what came of it, and why.
@@ -233,16 +277,16 @@ fn gone(ctx: &Context, key: &ObjectKey) {
     ctx.wake.changed(&Topic::Object(key.clone()));
 }
 
-/// Writes the status, if it says something new, and says when to look again.
-async fn settle<K: Declared>(
+/// Hands the status over, if it says something new, and says when to look again.
+fn settle<K: Declared>(
     object: &Arc<K>,
     ctx: &Arc<Context>,
     key: &ObjectKey,
     mut details: K::Status,
-    outcome: Result<Summary, Failure>,
+    outcome: &Result<Summary, Failure>,
 ) -> (Action, &'static str) {
     let uid = object.uid().unwrap_or_default();
-    let (summary, class) = match &outcome {
+    let (summary, class) = match outcome {
         Ok(summary) => (summary.clone(), None),
         Err(failure) => (failure.summary(), Some(failure.verdict().class)),
     };
@@ -250,38 +294,41 @@ async fn settle<K: Declared>(
     if standing.changed {
         log_transition(object, key, summary.reason, &summary.message);
     }
-    let written = ctx.tracker.written(key, &uid);
-    let cached = object
-        .current()
-        .and_then(|status| serde_json::to_value(status).ok());
-    let before = written.or(cached).unwrap_or(Value::Null);
-    let previous = conditions_in(&before);
+    let before = ctx
+        .tracker
+        .written(key, &uid)
+        .unwrap_or_else(|| text_of::<K>(object.current()).into());
+    let told: Value = serde_json::from_str(&before).unwrap_or_default();
+    let previous = conditions_in(&told);
 
-    let passing = matches!(class, Some(Class::Progress | Class::Transient | Class::Blocked));
-    if passing && standing.age < QUIET && ready_reason(&previous) != Some(summary.reason) {
+    let quiet = match class {
+        Some(Class::Progress) => K::PATIENCE,
+        Some(Class::Transient | Class::Blocked) => QUIET,
+        Some(Class::Terminal) | None => Duration::ZERO,
+    };
+    if standing.age < quiet && ready_reason(&previous) != Some(summary.reason) {
         // Most waits end before anyone could read of them: such a write would only cost.
-        let again = retry(class, standing.attempts)
-            .min(QUIET.saturating_sub(standing.age) + Duration::from_millis(10));
-        return (Action::requeue(again), summary.reason);
+        let left = quiet.saturating_sub(standing.age) + Duration::from_millis(10);
+        return (
+            Action::requeue(retry(class, standing.attempts).min(left)),
+            summary.reason,
+        );
     }
     let conditions = summary.conditions(object.meta().generation, &previous, now());
     K::conclude(&mut details, object.meta().generation, conditions);
-    if let Err(action) = write_status(object, ctx, key, &details, &before, standing.attempts).await {
-        return (action, summary.reason);
-    }
-    let first_status = before.get("observedGeneration").is_none();
-    if ctx
-        .tracker
-        .is_first_ready(key, first_status, summary.ready == Truth::True)
-        && let Some(created) = object.creation_timestamp()
-    {
+    let first_status = told.get("observedGeneration").is_none();
+    let born = object.creation_timestamp().filter(|_| {
+        ctx.tracker
+            .is_first_ready(key, first_status, summary.ready == Truth::True)
+    });
+    if let Some(created) = born {
         let took = Timestamp::now().duration_since(created.0);
         ctx.metrics
             .first_ready(key.kind, took.try_into().unwrap_or_default());
     }
-    if ready_reason(&previous) != Some(summary.reason) && class != Some(Class::Progress) {
-        publish_event(object, ctx, &summary, &previous).await;
-    }
+    let news = ready_reason(&previous) != Some(summary.reason) && class != Some(Class::Progress);
+    let event = news.then(|| event(&summary, &previous)).flatten();
+    post_status(object, ctx, key, details, (&before, standing.attempts), event);
     let action = if class.is_some() {
         Action::requeue(retry(class, standing.attempts))
     } else {
@@ -306,47 +353,58 @@ fn retry(class: Option<Class>, attempts: u32) -> Duration {
     }
 }
 
-async fn write_status<K: Declared>(
+fn post_status<K: Declared>(
     object: &Arc<K>,
     ctx: &Arc<Context>,
     key: &ObjectKey,
-    details: &K::Status,
-    before: &Value,
-    attempts: u32,
-) -> Result<(), Action> {
-    let status = serde_json::to_value(details).unwrap_or(Value::Null);
-    if status == *before {
-        return Ok(());
+    details: K::Status,
+    (before, attempts): (&str, u32),
+    event: Option<Event>,
+) {
+    let text = text_of::<K>(Some(&details));
+    if text == before && event.is_none() {
+        return;
     }
-    let api = K::api(ctx.client.clone(), &key.namespace);
-    let written = with_permit(ctx, kube_io::apply_status(&api, &object.name_any(), &status)).await;
-    ctx.metrics.kube_wrote(key.kind, "status", &written);
-    match written {
-        Ok(()) => {
-            ctx.tracker.wrote(key, Some(status));
-            Ok(())
-        }
-        Err(error) if kube_io::is_not_found(&error) => Ok(()),
-        Err(error) => {
-            tracing::warn!(object = %key, %error, "the status could not be written");
-            ctx.tracker.wrote(key, None);
-            Err(Action::requeue(backoff(attempts)))
-        }
+    let changed = text != before;
+    if changed {
+        ctx.tracker.wrote(key, Some(text.into()));
     }
+    let (object, context, for_key) = (object.object_ref(&()), ctx.clone(), key.clone());
+    ctx.outbox.post(key, move || async move {
+        let (ctx, key) = (context, for_key);
+        if changed {
+            let api = K::api(ctx.client.clone(), &key.namespace);
+            let written = kube_io::apply_status(&api, &key.name, &details).await;
+            ctx.metrics.kube_wrote(key.kind, "status", &written);
+            match written {
+                Ok(()) => {}
+                Err(error) if kube_io::is_not_found(&error) => return,
+                Err(error) => {
+                    tracing::warn!(object = %key, %error, "the status could not be written");
+                    ctx.tracker.wrote(&key, None);
+                    again(ctx, key, backoff(attempts));
+                    return;
+                }
+            }
+        }
+        let Some(event) = event else { return };
+        let published = ctx.recorder.publish(&event, &object).await;
+        ctx.metrics.kube_wrote(key.kind, "event", &published);
+        if let Err(error) = published
+            && !kube_io::is_namespace_terminating(&error)
+        {
+            tracing::debug!(%error, "an event was not recorded");
+        }
+    });
 }
 
 /// Events on transitions only, and none of what was merely under way.
-async fn publish_event<K: Declared>(
-    object: &Arc<K>,
-    ctx: &Context,
-    summary: &Summary,
-    previous: &[Condition],
-) {
+fn event(summary: &Summary, previous: &[Condition]) -> Option<Event> {
     let passed = ready_reason(previous).is_none_or(|reason| UNDER_WAY.contains(&reason));
     if summary.ready == Truth::True && passed {
-        return;
+        return None;
     }
-    let event = Event {
+    Some(Event {
         type_: if summary.ready == Truth::True {
             EventType::Normal
         } else {
@@ -356,12 +414,5 @@ async fn publish_event<K: Declared>(
         note: Some(summary.message.chars().take(1000).collect()),
         action: "Reconcile".to_owned(),
         secondary: None,
-    };
-    let published = ctx.recorder.publish(&event, &object.object_ref(&())).await;
-    ctx.metrics.kube_wrote(K::KIND, "event", &published);
-    if let Err(error) = published
-        && !kube_io::is_namespace_terminating(&error)
-    {
-        tracing::debug!(%error, "an event was not recorded");
-    }
+    })
 }

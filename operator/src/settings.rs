@@ -18,12 +18,12 @@ pub struct Settings {
     pub metrics_address: SocketAddr,
 }
 
-/// How long something may be under way before a status write tells of it.
+/// How long something may stand in the way before a status write tells of it.
 pub const QUIET: Duration = Duration::from_secs(2);
 /// How long one reconcile may take before it is abandoned and begun anew; images are large.
 pub const RECONCILE_TIMEOUT: Duration = Duration::from_mins(30);
 /// Reconciles of one kind that run at once.
-pub const CONCURRENCY: u16 = 256;
+pub const CONCURRENCY: u16 = 512;
 /// Writes to the kube-apiserver that are under way at once.
 pub const KUBE_WRITES: usize = 16;
 /// The field manager of everything this operator writes.

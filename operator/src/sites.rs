@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
-use topology::{Contender, Shared, Sharing};
+use topology::{Shared, Sharing};
 use vic_crds::SiteSpec;
 
+use crate::claims::Claims;
 use crate::failure::{ApplyError, DereferenceError};
 use crate::forwarding;
 use crate::images::Images;
-use crate::kind::ObjectKey;
 use crate::lease::Lease;
 use crate::trust::Seen;
 use crate::wake::Wake;
@@ -50,8 +50,8 @@ pub struct Connected {
     pub sharing: Mutex<Sharing>,
     seeded: OnceLock<()>,
     completed: OnceLock<()>,
-    /// Claims of this instance's rules by gateway, granted (perhaps before NSX shows them) and waiting.
-    pub claims: Mutex<HashMap<String, HashMap<ObjectKey, Contender>>>,
+    /// What is claimed on its gateways.
+    pub claims: Arc<Claims>,
     /// What was deleted in NSX for objects that are going, by their UID: policy paths.
     pub removals: Mutex<HashMap<String, Vec<String>>>,
     /// UIDs of objects of which this process knows everything that is in NSX, while the first reads may not show all.
@@ -99,12 +99,18 @@ impl Connected {
     /// Puts a connection together; from now on its changes wake those who watch them.
     #[must_use]
     pub fn new(parts: Parts, wake: &Arc<Wake>) -> Self {
-        let forwarding = CancellationToken::new();
+        let (forwarding, claims) = (CancellationToken::new(), Arc::new(Claims::default()));
         let stop = || forwarding.clone();
         let to_vsphere = forwarding::vsphere(parts.name.clone(), parts.vsphere.clone(), wake.clone());
         tokio::spawn(stop().run_until_cancelled_owned(to_vsphere));
         if let Some(engine) = parts.nsx.clone() {
-            let to_nsx = forwarding::nsx(parts.name.clone(), engine, wake.clone());
+            let source = forwarding::Source {
+                site: parts.name.clone(),
+                instance: parts.instance.clone(),
+                engine,
+                claims: claims.clone(),
+            };
+            let to_nsx = forwarding::nsx(source, wake.clone());
             tokio::spawn(stop().run_until_cancelled_owned(to_nsx));
         }
         Self {
@@ -117,7 +123,7 @@ impl Connected {
             sharing: Mutex::default(),
             seeded: OnceLock::new(),
             completed: OnceLock::new(),
-            claims: Mutex::default(),
+            claims,
             removals: Mutex::default(),
             whole: Mutex::default(),
             pool_addresses: Mutex::default(),
@@ -166,9 +172,11 @@ impl Connected {
 
     /// What an earlier process shared is found again in NSX.
     fn seed_sharing(&self) {
-        let owned = self.nsx.as_ref().map(nsx::Engine::owned).unwrap_or_default();
+        let Some(engine) = &self.nsx else { return };
+        let mut found = Uses::default();
+        engine.each_owned(|observed| found.note(&observed));
         let mut sharing = self.sharing.lock().unwrap_or_else(PoisonError::into_inner);
-        for (user, uses) in uses_of(&owned) {
+        for (user, uses) in found.by_user() {
             // Who was reconciled since is known better.
             if !sharing.knows(&user) {
                 sharing.replace(&user, &uses);
@@ -197,6 +205,17 @@ pub struct Entry {
     pub spec: Arc<SiteSpec>,
     /// Its connection, while it is ready.
     pub connected: Option<Arc<Connected>>,
+}
+
+impl Entry {
+    fn same_as(&self, other: &Self) -> bool {
+        let same_connection = match (&self.connected, &other.connected) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_connection && self.spec == other.spec
+    }
 }
 
 /// All Sites of this process.
@@ -229,12 +248,14 @@ impl Sites {
             .cloned()
     }
 
-    /// Publishes a Site.
-    pub fn publish(&self, name: &str, entry: Entry) {
-        self.entries
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), entry);
+    /// Publishes a Site; tells whether that is news: everything on a Site looks at itself when it is.
+    pub fn publish(&self, name: &str, entry: Entry) -> bool {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.get(name).is_some_and(|known| known.same_as(&entry)) {
+            return false;
+        }
+        entries.insert(name.to_owned(), entry);
+        true
     }
 
     /// A Site is gone; returns what stood there.
@@ -281,17 +302,21 @@ impl Sites {
     }
 }
 
-/// Which shared objects of ours each owner's objects use.
-fn uses_of(observed: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
-    let shared: HashMap<&str, &str> = observed
-        .iter()
-        .filter(|object| topology::owner_of(&object.body).is_none())
-        .map(|object| (object.path.as_str(), object.resource_type.as_str()))
-        .collect();
-    let mut found: HashMap<String, Vec<Shared>> = HashMap::new();
-    for object in observed {
+/// Which shared objects of ours each owner's objects use, found in one walk over all.
+#[derive(Default)]
+struct Uses {
+    /// Shared objects: path and type.
+    shared: HashMap<String, String>,
+    /// User and the path of what it refers to.
+    references: Vec<(String, String)>,
+}
+
+impl Uses {
+    fn note(&mut self, object: &nsx::Observed) {
         let Some(owner) = topology::owner_of(&object.body) else {
-            continue;
+            self.shared
+                .insert(object.path.clone(), object.resource_type.clone());
+            return;
         };
         let parent = object.path.rsplit_once("/rules/").map(|(policy, _)| policy);
         let address = topology::allocation_of(&object.body);
@@ -302,15 +327,19 @@ fn uses_of(observed: &[nsx::Observed]) -> HashMap<String, Vec<Shared>> {
             address,
         ];
         for path in references.into_iter().flatten() {
-            if let Some(resource_type) = shared.get(path) {
-                found
-                    .entry(owner.uid.clone())
-                    .or_default()
-                    .push((path.to_owned(), (*resource_type).to_owned()));
-            }
+            self.references.push((owner.uid.clone(), path.to_owned()));
         }
     }
-    found
+
+    fn by_user(self) -> HashMap<String, Vec<Shared>> {
+        let mut found: HashMap<String, Vec<Shared>> = HashMap::new();
+        for (user, path) in self.references {
+            if let Some(resource_type) = self.shared.get(&path) {
+                found.entry(user).or_default().push((path, resource_type.clone()));
+            }
+        }
+        found
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! is, and the status it wrote last. All of it may be lost.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -26,7 +26,12 @@ struct Memory {
     attempts: u32,
     /// Seen before its first status, and not ready since.
     expected: bool,
-    written: Option<serde_json::Value>,
+    /// The status handed over last, as text, until a cache shows another one after it.
+    written: Option<Arc<str>>,
+    /// Whether a cache has shown it.
+    echoed: bool,
+    /// Mark of the version that was reconciled last, its status left out.
+    seen: u64,
 }
 
 /// Where an object stands after a reconcile.
@@ -40,22 +45,35 @@ pub struct Standing {
     pub changed: bool,
 }
 
-impl Tracker {
-    /// Notes how a reconcile of `key` ended.
-    pub fn note(&self, key: &ObjectKey, uid: &str, reason: &'static str) -> Standing {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Memory {
+impl Memory {
+    fn of<'a>(objects: &'a mut HashMap<ObjectKey, Self>, key: &ObjectKey, uid: &str) -> &'a mut Self {
+        let fresh = || Self {
             uid: uid.to_owned(),
             reason: "",
             since: Instant::now(),
             attempts: 0,
             expected: false,
             written: None,
+            echoed: false,
+            seen: 0,
         };
         let memory = objects.entry(key.clone()).or_insert_with(fresh);
         if memory.uid != uid {
             *memory = fresh();
         }
+        memory
+    }
+}
+
+impl Tracker {
+    fn objects(&self) -> MutexGuard<'_, HashMap<ObjectKey, Memory>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how a reconcile of `key` ended.
+    pub fn note(&self, key: &ObjectKey, uid: &str, reason: &'static str) -> Standing {
+        let mut objects = self.objects();
+        let memory = Memory::of(&mut objects, key, uid);
         let changed = memory.reason != reason;
         if changed {
             memory.reason = reason;
@@ -70,28 +88,62 @@ impl Tracker {
         }
     }
 
-    /// The status last written for this very object, newer than any cache.
+    /// A reconcile of that version of the object begins; see [`Tracker::is_news`] for the mark.
+    pub fn begins(&self, key: &ObjectKey, uid: &str, mark: u64) {
+        Memory::of(&mut self.objects(), key, uid).seen = mark;
+    }
+
+    /// Whether an object as a cache shows it is more than what was reconciled last and the status that followed.
+    /// `mark` stands for everything but the status.
+    pub fn is_news(&self, key: &ObjectKey, uid: &str, mark: u64, status: &str) -> bool {
+        let mut objects = self.objects();
+        let Some(memory) = objects.get_mut(key).filter(|memory| memory.uid == uid) else {
+            return true;
+        };
+        let echo = memory.written.as_deref() == Some(status);
+        if !echo && memory.echoed {
+            // Someone else's hand.
+            memory.written = None;
+        }
+        memory.echoed = echo;
+        !echo || memory.seen != mark
+    }
+
+    /// Whether a reconcile of the object has ended.
     #[must_use]
-    pub fn written(&self, key: &ObjectKey, uid: &str) -> Option<serde_json::Value> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects
+    pub fn knows(&self, key: &ObjectKey) -> bool {
+        self.objects().get(key).is_some_and(|memory| memory.attempts > 0)
+    }
+
+    /// Whether the last reconcile of the object found it as declared.
+    #[must_use]
+    pub fn is_ready(&self, key: &ObjectKey) -> bool {
+        self.objects()
+            .get(key)
+            .is_some_and(|memory| ["Ready", "Dormant"].contains(&memory.reason))
+    }
+
+    /// The status last handed over for this very object: no cache has a newer one.
+    #[must_use]
+    pub fn written(&self, key: &ObjectKey, uid: &str) -> Option<Arc<str>> {
+        self.objects()
             .get(key)
             .filter(|memory| memory.uid == uid)
             .and_then(|memory| memory.written.clone())
     }
 
-    /// A status was written; `None` where it is not known what the server holds now.
-    pub fn wrote(&self, key: &ObjectKey, status: Option<serde_json::Value>) {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(memory) = objects.get_mut(key) {
+    /// A status was handed over; `None` where it is not known what the server holds now.
+    pub fn wrote(&self, key: &ObjectKey, status: Option<Arc<str>>) {
+        if let Some(memory) = self.objects().get_mut(key) {
             memory.written = status;
+            memory.echoed = false;
         }
     }
 
     /// Notes a status that was written, the first one or a later one; true where it tells that the object is ready for the
     /// first time. Of an object that had a status when this process first saw it nobody knows.
     pub fn is_first_ready(&self, key: &ObjectKey, first_status: bool, ready: bool) -> bool {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.objects();
         let Some(memory) = objects.get_mut(key) else {
             return false;
         };
@@ -109,10 +161,7 @@ impl Tracker {
 
     /// The object is gone.
     pub fn forget(&self, key: &ObjectKey) {
-        self.objects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+        self.objects().remove(key);
     }
 }
 
@@ -148,7 +197,7 @@ mod tests {
         let tracker = Tracker::default();
         let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
         tracker.note(&key, "1", "Ready");
-        tracker.wrote(&key, Some(serde_json::json!({})));
+        tracker.wrote(&key, Some("{}".into()));
         assert!(tracker.written(&key, "1").is_some());
         assert!(tracker.written(&key, "2").is_none());
         assert!(tracker.note(&key, "2", "Ready").changed);
@@ -170,6 +219,26 @@ mod tests {
             !tracker.is_first_ready(&key, false, true),
             "an earlier process knew it"
         );
+    }
+
+    #[test]
+    fn the_echo_of_an_own_write_is_no_news() {
+        let tracker = Tracker::default();
+        let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
+        assert!(tracker.is_news(&key, "1", 7, "born"), "it was never seen");
+        tracker.begins(&key, "1", 7);
+        assert!(!tracker.knows(&key));
+        tracker.note(&key, "1", "Ready");
+        assert!(tracker.knows(&key));
+        tracker.wrote(&key, Some("ready".into()));
+        assert!(tracker.is_news(&key, "1", 7, "edited"), "someone else's status");
+        assert!(tracker.is_news(&key, "2", 7, "ready"), "another object");
+        assert!(!tracker.is_news(&key, "1", 7, "ready"));
+        assert!(tracker.is_news(&key, "1", 8, "ready"), "the spec changed too");
+        assert!(!tracker.is_news(&key, "1", 7, "ready"), "a relist");
+        assert!(tracker.written(&key, "1").is_some());
+        assert!(tracker.is_news(&key, "1", 7, "edited"));
+        assert_eq!(tracker.written(&key, "1"), None, "the cache has a newer one");
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub struct Config {
     pub user_agent: String,
     /// Objects that carry this tag are owned, and mirrored.
     pub owner_tag: Tag,
-    /// Period of the delta read. Every tenth period everything owned is read in full.
+    /// Scope of the tag by whose value owned objects are looked up often, see [`crate::Engine::owned_with`].
+    pub index_scope: String,
+    /// Period of the delta read. Every sixtieth period everything owned is read in full.
     pub resync: Duration,
     /// Whether this process may write: what it holds that right by can be lost between two requests.
     pub may_write: MayWrite,
@@ -86,7 +88,7 @@ impl Default for Tuning {
             write_timeout: Duration::from_mins(3),
             patience: Duration::from_mins(1),
             poll: (Duration::from_millis(200), Duration::from_secs(2)),
-            full_every: 10,
+            full_every: 60,
         }
     }
 }
@@ -111,6 +113,7 @@ mod tests {
             tls,
             user_agent: "test".into(),
             owner_tag: Tag::new("vic-operator/instance", "a"),
+            index_scope: "vic-operator/uid".into(),
             resync: Duration::from_mins(1),
             may_write: Arc::new(|| true),
             observer: Arc::new(()),

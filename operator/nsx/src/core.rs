@@ -1,5 +1,6 @@
 //! What engine, batcher and synchronisation share.
 
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub(crate) struct Core {
     pub(crate) sure: watch::Sender<bool>,
     /// Something happened that the synchronisation should look at.
     pub(crate) kick: Notify,
+    /// Complete reads of everything owned so far.
+    pub(crate) complete_reads: AtomicU64,
+    /// Somebody wants the next look to be one.
+    pub(crate) full_wanted: AtomicBool,
     mirror: RwLock<Mirror>,
     start: Instant,
 }
@@ -48,7 +53,13 @@ impl Core {
             loaded: watch::Sender::new(false),
             sure: watch::Sender::new(false),
             kick: Notify::new(),
-            mirror: RwLock::new(Mirror::new(config.owner_tag.clone(), tuning.lag)),
+            complete_reads: AtomicU64::new(0),
+            full_wanted: AtomicBool::new(false),
+            mirror: RwLock::new(Mirror::new(
+                config.owner_tag.clone(),
+                &config.index_scope,
+                tuning.lag,
+            )),
             start: Instant::now(),
             tuning,
         }
@@ -77,7 +88,8 @@ impl Core {
     /// Reads one object directly into the mirror.
     pub(crate) async fn fetch(&self, priority: Priority, path: &str) -> Result<Option<Row>, Error> {
         let read_at = self.now();
-        let row = self.client.read_policy(priority, path, &[]).await?.map(Row::new);
+        let row = self.client.read_policy(priority, path, &[]).await?;
+        let row = row.as_ref().map(Row::new);
         if self.change(|mirror| mirror.fetched(path, row.as_ref(), read_at, self.now())) {
             self.publish(vec![path.to_owned()]);
         }
@@ -99,7 +111,7 @@ impl Core {
                 .and_then(|n| usize::try_from(n).ok());
             let before = rows.len();
             if let Some(Value::Array(results)) = page.get_mut("results").map(Value::take) {
-                rows.extend(results.into_iter().map(Row::new));
+                rows.extend(results.iter().map(Row::new));
             }
             let next = page
                 .get("cursor")

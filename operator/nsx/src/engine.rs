@@ -1,6 +1,7 @@
 //! The engine: one per manager cluster, cheap to clone.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,7 +13,6 @@ use crate::core::Core;
 use crate::error::Refusal;
 use crate::gateways::{Gateway, Gateways};
 use crate::resolve::References;
-use crate::row::Row;
 use crate::sync::Sync;
 use crate::{
     Change, Config, Error, Health, Observed, Priority, Realization, Referable, Stats, Tag, Tuning,
@@ -141,13 +141,26 @@ impl Engine {
         self.inner.core.mirror().get(path)
     }
 
-    /// Everything this instance owns. No call.
-    #[must_use]
-    pub fn owned(&self) -> Vec<Observed> {
-        self.inner.core.mirror().owned()
+    /// Shows everything this instance owns, one object after the other: all at once would be large. No call. The engine
+    /// must not be asked meanwhile.
+    pub fn each_owned(&self, look: impl FnMut(Observed)) {
+        self.inner.core.mirror().each_owned(look);
     }
 
-    /// What this instance owns and bears the tag, too. No call, and no walk over everything.
+    /// How often everything this instance owns has been read completely. What is to be concluded from the absence of a
+    /// claim on an object is concluded from more than one such read.
+    #[must_use]
+    pub fn complete_reads(&self) -> u64 {
+        self.inner.core.complete_reads.load(Ordering::Relaxed)
+    }
+
+    /// Makes the next regular look a complete read.
+    pub fn read_all(&self) {
+        self.inner.core.full_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// What this instance owns and bears the tag, too. No call, and no walk over everything if the tag's scope is
+    /// [`Config::index_scope`].
     #[must_use]
     pub fn owned_with(&self, tag: &Tag) -> Vec<Observed> {
         self.inner.core.mirror().owned_with(tag)
@@ -211,24 +224,16 @@ impl Engine {
     pub async fn fetch(&self, path: &str) -> Result<Option<Observed>, Error> {
         let core = &self.inner.core;
         let row = core.fetch(Priority::User, path).await?;
-        Ok(row.map(
-            |Row {
-                 path,
-                 resource_type,
-                 body,
-                 ..
-             }| {
-                let known = core.mirror().get(&path);
-                let realization = known.map_or(Realization::Unknown, |known| known.realization);
-                Observed {
-                    path,
-                    resource_type,
-                    body,
-                    realization,
-                    pending: false,
-                }
-            },
-        ))
+        Ok(row.map(|row| {
+            let known = core.mirror().get(path);
+            Observed {
+                path: row.path.to_string(),
+                resource_type: row.resource_type.to_string(),
+                body: Arc::new(row.value()),
+                realization: known.map_or(Realization::Unknown, |known| known.realization),
+                pending: false,
+            }
+        }))
     }
 
     /// What NSX gave the object at a path when it realized it, by the attribute's key: one call. `None` while it gave
@@ -266,7 +271,9 @@ impl Engine {
             .list(Priority::User, &services)
             .await?
             .unwrap_or_default();
-        Ok(rows.iter().find_map(|row| text(&row.body, "edge_cluster_path")))
+        Ok(rows
+            .iter()
+            .find_map(|row| text(&row.value(), "edge_cluster_path")))
     }
 
     /// Makes NSX accept a unit of changes: all of them, or none. It shares a hierarchical PATCH with others. Order is kept

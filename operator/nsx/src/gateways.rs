@@ -1,6 +1,6 @@
 //! Gateways as their users must know them: all of a manager in one search, kept for a while.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +43,12 @@ impl Gateways {
     ) -> Result<Option<Gateway>, Error> {
         let mut read = self.read.lock().await;
         if read.as_ref().is_none_or(|(at, _)| at.elapsed() >= period) {
-            let found = core.search.all(QUERY, None).await?;
-            *read = Some((Instant::now(), grouped(&found.rows)));
+            // By path: what a torn read shows twice counts once.
+            let mut rows = BTreeMap::new();
+            let take = |page: Vec<Row>| rows.extend(page.into_iter().map(|row| (Arc::clone(&row.path), row)));
+            core.search.all(QUERY, None, take).await?;
+            let rows: Vec<Row> = rows.into_values().collect();
+            *read = Some((Instant::now(), grouped(&rows)));
         }
         let Some((_, known)) = read.as_mut() else {
             return Ok(None);
@@ -62,23 +66,23 @@ impl Gateways {
 
 /// Gateways by their path, each with its locale services.
 fn grouped(rows: &[Row]) -> HashMap<String, Gateway> {
-    let is_gateway = |row: &&Row| matches!(row.resource_type.as_str(), "Tier0" | "Tier1");
+    let is_gateway = |row: &&Row| matches!(&*row.resource_type, "Tier0" | "Tier1");
     let mut gateways: HashMap<String, Gateway> = rows
         .iter()
         .filter(is_gateway)
         .map(|row| {
             let gateway = Gateway {
-                body: Arc::clone(&row.body),
+                body: Arc::new(row.value()),
                 locale_services: Vec::new(),
             };
-            (row.path.clone(), gateway)
+            (row.path.to_string(), gateway)
         })
         .collect();
     for row in rows {
         if let Some((gateway, _)) = row.path.split_once(LOCALE_SERVICES)
             && let Some(gateway) = gateways.get_mut(gateway)
         {
-            gateway.locale_services.push(Arc::clone(&row.body));
+            gateway.locale_services.push(Arc::new(row.value()));
         }
     }
     gateways
@@ -95,8 +99,8 @@ async fn look(core: &Core, path: &str) -> Result<Option<Gateway>, Error> {
         body: Arc::new(body),
         locale_services: services
             .unwrap_or_default()
-            .into_iter()
-            .map(|row| row.body)
+            .iter()
+            .map(|row| Arc::new(row.value()))
             .collect(),
     }))
 }
@@ -109,7 +113,7 @@ mod tests {
 
     #[test]
     fn locale_services_go_with_the_gateway_above_them() {
-        let row = |path: &str, kind: &str| Row::new(json!({"path": path, "resource_type": kind}));
+        let row = |path: &str, kind: &str| Row::new(&json!({"path": path, "resource_type": kind}));
         let found = grouped(&[
             row("/infra/tier-1s/a/locale-services/default", "LocaleServices"),
             row("/infra/tier-1s/a", "Tier1"),

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod batcher;
+mod body;
 mod client;
 mod config;
 mod core;

@@ -49,11 +49,11 @@ pub(crate) fn foreign_rules(tag: &Tag) -> String {
 const LONGEST: usize = 2400;
 
 /// Expressions that together find the objects at these paths, deleted or not, with how many each covers.
-pub(crate) fn by_path(paths: &[String]) -> Vec<(String, usize)> {
+pub(crate) fn by_path(paths: &[impl AsRef<str>]) -> Vec<(String, usize)> {
     let mut all = Vec::new();
     let (mut text, mut count) = (String::new(), 0);
     for path in paths {
-        let escaped = escape(path);
+        let escaped = escape(path.as_ref());
         if count > 0 && text.len() + escaped.len() > LONGEST {
             all.push((format!("path:({text})"), count));
             (text, count) = (String::new(), 0);
@@ -96,7 +96,7 @@ mod tests {
             by_path(&paths[..1]),
             [(r"path:(\/infra\/segments\/a)".to_owned(), 1)]
         );
-        assert!(by_path(&[]).is_empty());
+        assert!(by_path(&[""; 0]).is_empty());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Which units make the next batch. Pure.
 //!
 //! A unit goes whole. Two units whose objects are the same, or lie above one another where one is deleted, never share
-//! a batch and never overtake each other.
+//! a batch and never overtake each other; but that two make the same object alike keeps them not apart: a thousand rules
+//! that share a policy each bring it along.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::{Change, Priority, path};
 
@@ -16,10 +18,17 @@ pub(crate) struct Queued<T> {
     pub(crate) tag: T,
 }
 
+/// A unit that waits, with a mark of what each change makes.
+#[derive(Debug)]
+struct Waiting<T> {
+    unit: Queued<T>,
+    marks: Vec<Option<u64>>,
+}
+
 /// Units in order of submission, and the paths that are out.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    waiting: Vec<Queued<T>>,
+    waiting: Vec<Waiting<T>>,
     children: usize,
     out: Paths,
 }
@@ -37,7 +46,8 @@ impl<T> Default for Queue<T> {
 impl<T> Queue<T> {
     pub(crate) fn push(&mut self, unit: Queued<T>) {
         self.children += unit.changes.len();
-        self.waiting.push(unit);
+        let marks = unit.changes.iter().map(mark).collect();
+        self.waiting.push(Waiting { unit, marks });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -50,7 +60,7 @@ impl<T> Queue<T> {
 
     /// The unit that has waited longest.
     pub(crate) fn first(&self) -> Option<&Queued<T>> {
-        self.waiting.first()
+        self.waiting.first().map(|waiting| &waiting.unit)
     }
 
     /// Objects that wait.
@@ -67,13 +77,13 @@ impl<T> Queue<T> {
         }
         let mut batch = Vec::with_capacity(chosen.len());
         let mut left = Vec::with_capacity(self.waiting.len() - chosen.len());
-        for (at, unit) in self.waiting.drain(..).enumerate() {
+        for (at, waiting) in self.waiting.drain(..).enumerate() {
             if chosen.contains(&at) {
-                self.children -= unit.changes.len();
-                self.out.add(&unit.changes);
-                batch.push(unit);
+                self.children -= waiting.unit.changes.len();
+                self.out.add(&waiting);
+                batch.push(waiting.unit);
             } else {
-                left.push(unit);
+                left.push(waiting);
             }
         }
         self.waiting = left;
@@ -84,11 +94,11 @@ impl<T> Queue<T> {
         // Who must wait for an earlier unit, in or out of the queue.
         let mut ahead = Paths::default();
         let mut free = Vec::new();
-        for (at, unit) in self.waiting.iter().enumerate() {
-            if !ahead.conflicts(&unit.changes) && !self.out.conflicts(&unit.changes) {
-                free.push((at, unit));
+        for (at, waiting) in self.waiting.iter().enumerate() {
+            if !ahead.conflicts(waiting) && !self.out.conflicts(waiting) {
+                free.push((at, &waiting.unit));
             }
-            ahead.add(&unit.changes);
+            ahead.add(waiting);
         }
         let (mut chosen, mut size) = (HashSet::new(), 0);
         for priority in [Priority::User, Priority::Background] {
@@ -114,63 +124,94 @@ impl<T> Queue<T> {
     pub(crate) fn drain(&mut self) -> Vec<Queued<T>> {
         self.children = 0;
         std::mem::take(&mut self.waiting)
+            .into_iter()
+            .map(|waiting| waiting.unit)
+            .collect()
     }
+}
+
+/// What a change makes of its object; `None` for a deletion.
+fn mark(change: &Change) -> Option<u64> {
+    let Change::Put(intent) = change else { return None };
+    let mut hasher = DefaultHasher::new();
+    intent.resource_type.hash(&mut hasher);
+    for (field, value) in &intent.body {
+        field.hash(&mut hasher);
+        value.to_string().hash(&mut hasher);
+    }
+    Some(hasher.finish())
+}
+
+/// What is done to one path.
+#[derive(Debug, Default)]
+struct Deeds {
+    all: usize,
+    deletes: usize,
+    /// What all of them make of the object, if it is the same.
+    alike: Option<u64>,
 }
 
 /// Paths with what is done to them, so that conflicts are found in time proportional to the depth of the tree.
 #[derive(Debug, Default)]
 struct Paths {
-    /// How many changes name the path, and how many of them delete it.
-    named: HashMap<String, (usize, usize)>,
+    /// What is done to the path itself.
+    named: HashMap<String, Deeds>,
     /// How many changes lie below the path, and how many of them delete.
     below: HashMap<String, (usize, usize)>,
 }
 
 impl Paths {
-    fn add(&mut self, changes: &[Change]) {
-        for change in changes {
+    fn add<T>(&mut self, waiting: &Waiting<T>) {
+        for (change, mark) in waiting.unit.changes.iter().zip(&waiting.marks) {
             let deletes = usize::from(change.is_delete());
-            let mut count = |map: fn(&mut Self) -> &mut HashMap<String, (usize, usize)>, path: &str| {
-                let entry = map(self).entry(path.to_owned()).or_default();
-                *entry = (entry.0 + 1, entry.1 + deletes);
-            };
-            count(|paths| &mut paths.named, change.path());
+            let deeds = self.named.entry(change.path().to_owned()).or_default();
+            deeds.alike = mark.filter(|mark| deeds.all == 0 || deeds.alike == Some(*mark));
+            deeds.all += 1;
+            deeds.deletes += deletes;
             for above in path::ancestors(change.path()) {
-                count(|paths| &mut paths.below, above);
+                let below = self.below.entry(above.to_owned()).or_default();
+                *below = (below.0 + 1, below.1 + deletes);
             }
         }
     }
 
     fn remove(&mut self, changes: &[Change]) {
-        fn less(map: &mut HashMap<String, (usize, usize)>, path: &str, deletes: usize) {
-            if let Some(entry) = map.get_mut(path) {
-                *entry = (entry.0.saturating_sub(1), entry.1.saturating_sub(deletes));
-                if entry.0 == 0 {
-                    map.remove(path);
-                }
-            }
-        }
         for change in changes {
             let deletes = usize::from(change.is_delete());
-            less(&mut self.named, change.path(), deletes);
+            if let Some(deeds) = self.named.get_mut(change.path()) {
+                deeds.all = deeds.all.saturating_sub(1);
+                deeds.deletes = deeds.deletes.saturating_sub(deletes);
+                if deeds.all == 0 {
+                    self.named.remove(change.path());
+                }
+            }
             for above in path::ancestors(change.path()) {
-                less(&mut self.below, above, deletes);
+                if let Some(below) = self.below.get_mut(above) {
+                    *below = (below.0.saturating_sub(1), below.1.saturating_sub(deletes));
+                    if below.0 == 0 {
+                        self.below.remove(above);
+                    }
+                }
             }
         }
     }
 
-    fn conflicts(&self, changes: &[Change]) -> bool {
-        changes.iter().any(|change| {
+    fn conflicts<T>(&self, waiting: &Waiting<T>) -> bool {
+        let mut changes = waiting.unit.changes.iter().zip(&waiting.marks);
+        changes.any(|(change, mark)| {
             let path = change.path();
-            self.named.contains_key(path)
+            let clash = |all: usize, deletes: usize| change.is_delete() && all > 0 || deletes > 0;
+            self.named
+                .get(path)
+                .is_some_and(|deeds| mark.is_none() || deeds.alike != *mark)
                 || self
                     .below
                     .get(path)
-                    .is_some_and(|(all, deletes)| change.is_delete() && *all > 0 || *deletes > 0)
+                    .is_some_and(|(all, deletes)| clash(*all, *deletes))
                 || path::ancestors(path).any(|above| {
                     self.named
                         .get(above)
-                        .is_some_and(|(all, deletes)| change.is_delete() && *all > 0 || *deletes > 0)
+                        .is_some_and(|deeds| clash(deeds.all, deeds.deletes))
                 })
         })
     }

@@ -64,6 +64,43 @@ fn a_unit_larger_than_a_batch_goes_alone() {
 }
 
 #[test]
+fn units_that_make_a_shared_object_alike_go_together() {
+    let other = || {
+        Change::Put(Intent {
+            path: "/infra/p/shared".into(),
+            resource_type: "T".into(),
+            body: [("v".to_owned(), 1.into())].into_iter().collect(),
+        })
+    };
+    let shared = || put("/infra/p/shared");
+    let mut queue = queue([
+        unit(1, vec![shared(), put("/infra/a/1")]),
+        unit(2, vec![shared(), put("/infra/a/2")]),
+        unit(3, vec![other(), put("/infra/a/3")]),
+        unit(4, vec![shared(), put("/infra/a/4")]),
+        unit(5, vec![delete("/infra/p/shared")]),
+    ]);
+    let first = queue.take(100);
+    assert_eq!(
+        tags(&first),
+        [1, 2],
+        "what comes behind another content does not overtake it"
+    );
+    queue.push(unit(6, vec![put("/infra/p/shared/below/x")]));
+    assert!(
+        queue.take(100).is_empty(),
+        "all wait for the shared object, or for its deletion"
+    );
+    queue.done(&first[0].changes);
+    assert!(queue.take(100).is_empty(), "one of the two is still out");
+    queue.done(&first[1].changes);
+    let second = queue.take(100);
+    assert_eq!(tags(&second), [3]);
+    queue.done(&second[0].changes);
+    assert_eq!(tags(&queue.take(100)), [4]);
+}
+
+#[test]
 fn units_on_one_path_keep_their_order() {
     let mut queue = queue([
         unit(1, vec![put("/infra/a/x")]),
@@ -131,7 +168,8 @@ proptest! {
                 for (at, change) in unit.changes.iter().enumerate() {
                     let others = out.iter().chain(batch.iter().filter(|u| u.tag != unit.tag));
                     for other in others.flat_map(|u| &u.changes) {
-                        prop_assert_ne!(other.path(), change.path(), "{}", at);
+                        let alike = other == change && !change.is_delete();
+                        prop_assert!(other.path() != change.path() || alike, "{}", at);
                     }
                 }
                 sent.push(unit.tag);
@@ -145,9 +183,18 @@ proptest! {
         }
         prop_assert_eq!(sent.len(), units.len());
         for path in paths {
-            let touching: Vec<u32> = sent.iter().copied()
-                .filter(|tag| units[usize::try_from(*tag).unwrap()].iter().any(|c| c.path() == path)).collect();
-            prop_assert!(touching.is_sorted(), "{path}: {touching:?}");
+            let deeds = |tag: u32| -> Vec<&Change> {
+                units[usize::try_from(tag).unwrap()].iter().filter(|change| change.path() == path).collect()
+            };
+            let touching: Vec<u32> = sent.iter().copied().filter(|tag| !deeds(*tag).is_empty()).collect();
+            for (at, later) in touching.iter().enumerate() {
+                for earlier in touching[..at].iter().filter(|earlier| *earlier > later) {
+                    // All that is put here is alike.
+                    let puts = |tag: u32| deeds(tag).iter().all(|change| !change.is_delete());
+                    let alike = puts(*earlier) && puts(*later);
+                    prop_assert!(alike, "{path}: {touching:?}");
+                }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::core::Core;
@@ -66,7 +67,7 @@ async fn look(core: &Core, kind: Referable, name: &str) -> Result<Observed, Erro
     if !id.contains('/') {
         let path = format!("{collection}/{id}");
         match core.client.read_policy(Priority::User, &path, &[]).await {
-            Ok(Some(body)) => return Ok(observed(kind, Row::new(body))),
+            Ok(Some(body)) => return Ok(observed(kind, &Row::new(&body))),
             // "URI is invalid" for letters that no id has.
             Ok(None)
             | Err(
@@ -80,12 +81,13 @@ async fn look(core: &Core, kind: Referable, name: &str) -> Result<Observed, Erro
         }
     }
     let rows = core.list(Priority::User, collection).await?.unwrap_or_default();
-    let mut named = rows
-        .into_iter()
-        .filter(|row| row.body.get("display_name").and_then(|v| v.as_str()) == Some(name));
+    let mut named = rows.into_iter().filter(|row| {
+        let fields = row.body.fields();
+        fields.get("display_name").and_then(Value::as_str) == Some(name)
+    });
     match (named.next(), named.count()) {
         (None, _) => Err(unresolved()),
-        (Some(row), 0) => Ok(observed(kind, row)),
+        (Some(row), 0) => Ok(observed(kind, &row)),
         (Some(_), more) => Err(Error::Ambiguous {
             kind,
             name: name.to_owned(),
@@ -94,16 +96,16 @@ async fn look(core: &Core, kind: Referable, name: &str) -> Result<Observed, Erro
     }
 }
 
-fn observed(kind: Referable, row: Row) -> Observed {
+fn observed(kind: Referable, row: &Row) -> Observed {
     let resource_type = if row.resource_type.is_empty() {
         kind.resource_type().to_owned()
     } else {
-        row.resource_type
+        row.resource_type.to_string()
     };
     Observed {
-        path: row.path,
+        path: row.path.to_string(),
         resource_type,
-        body: row.body,
+        body: Arc::new(row.value()),
         realization: Realization::Unknown,
         pending: false,
     }

@@ -1,8 +1,23 @@
 //! One object as a read shows it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
+
+use crate::body::Body;
+
+/// Types that are frequent, so that their names are kept once.
+const TYPES: &[&str] = &[
+    "GatewayPolicy",
+    "Group",
+    "PolicyNatRule",
+    "Rule",
+    "SecurityPolicy",
+    "Segment",
+    "SegmentPort",
+    "Service",
+];
 
 /// What a row says about realization, if anything. [API reference: `ConsolidatedRealizedStatus`, embedded as `status`]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,23 +33,23 @@ pub(crate) enum State {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     /// Policy path; for rows without one (objects of another API that share our tags) a name that is no path.
-    pub(crate) path: String,
-    pub(crate) resource_type: String,
+    pub(crate) path: Arc<str>,
+    pub(crate) resource_type: Cow<'static, str>,
     /// Server time of the last change in milliseconds, 0 if the row does not say.
     pub(crate) modified: i64,
     /// Deleted, and not gone yet.
     pub(crate) marked: bool,
     pub(crate) state: State,
-    pub(crate) body: Arc<Value>,
+    pub(crate) body: Body,
 }
 
 impl Row {
-    pub(crate) fn new(body: Value) -> Self {
+    pub(crate) fn new(body: &Value) -> Self {
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-        let resource_type = text("resource_type").to_owned();
+        let resource_type = type_name(text("resource_type"));
         let path = match text("path") {
-            path if path.starts_with('/') => path.to_owned(),
-            _ => format!("{resource_type}:{}", text("id")),
+            path if path.starts_with('/') => path.into(),
+            _ => format!("{resource_type}:{}", text("id")).into(),
         };
         Self {
             path,
@@ -47,15 +62,26 @@ impl Row {
                 .get("marked_for_delete")
                 .and_then(Value::as_bool)
                 .unwrap_or_default(),
-            state: state_of(&body),
-            body: Arc::new(body),
+            state: state_of(body),
+            body: Body::of(body),
         }
+    }
+
+    /// The object as the read showed it, as far as it counts.
+    pub(crate) fn value(&self) -> Value {
+        self.body.at(&self.path, &self.resource_type)
     }
 
     /// Whether this is an object of the policy tree.
     pub(crate) fn is_policy(&self) -> bool {
         self.path.starts_with('/')
     }
+}
+
+/// The name of a type; a frequent one costs no memory.
+pub(crate) fn type_name(text: &str) -> Cow<'static, str> {
+    let known = TYPES.iter().find(|name| **name == text);
+    known.map_or_else(|| Cow::Owned(text.to_owned()), |name| Cow::Borrowed(*name))
 }
 
 /// Reads the embedded status. A status of an older revision than the object's says that the newer one is under way.
@@ -106,19 +132,16 @@ mod tests {
 
     #[test]
     fn rows_are_read() {
-        let row = Row::new(json!({
+        let row = Row::new(&json!({
             "path": "/infra/segments/a", "resource_type": "Segment", "_last_modified_time": 7, "marked_for_delete": true
         }));
         assert_eq!(
-            (row.path.as_str(), row.modified, row.marked, row.state),
+            (&*row.path, row.modified, row.marked, row.state),
             ("/infra/segments/a", 7, true, State::Unsaid)
         );
         assert!(row.is_policy());
-        let alien = Row::new(json!({"resource_type": "LogicalSwitch", "id": "x"}));
-        assert_eq!(
-            (alien.path.as_str(), alien.is_policy()),
-            ("LogicalSwitch:x", false)
-        );
+        let alien = Row::new(&json!({"resource_type": "LogicalSwitch", "id": "x"}));
+        assert_eq!((&*alien.path, alien.is_policy()), ("LogicalSwitch:x", false));
     }
 
     #[test]
@@ -164,8 +187,8 @@ mod tests {
             (json!({}), Unsaid),
         ];
         for (status, state) in cases {
-            let row = Row::new(json!({"path": "/infra/a/b", "_revision": 3, "status": status}));
-            assert_eq!(row.state, state, "{}", row.body);
+            let row = Row::new(&json!({"path": "/infra/a/b", "_revision": 3, "status": status}));
+            assert_eq!(row.state, state, "{status}");
         }
     }
 }

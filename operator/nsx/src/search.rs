@@ -42,15 +42,22 @@ struct Page {
     next: Option<String>,
 }
 
-/// Several pages.
+/// What several pages came to; their rows were handed out one page at a time.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) rows: Vec<Row>,
     /// Hits of the whole search.
     pub(crate) hits: usize,
-    /// The pages fit together: what is not among the rows was not in the index. Only for complete reads.
+    /// The pages fit together: what is not among the paths was not in the index. Only for complete reads.
     pub(crate) whole: bool,
+    /// The objects that were shown.
+    pub(crate) paths: HashSet<Arc<str>>,
+    /// The newest change among them, server time.
+    pub(crate) newest: Option<i64>,
 }
+
+/// Takes the rows of a page, and says whether to go on.
+pub(crate) trait Take: FnMut(Vec<Row>) -> bool + Send {}
+impl<T: FnMut(Vec<Row>) -> bool + Send> Take for T {}
 
 impl Search {
     pub(crate) fn new(client: Arc<Client>) -> Self {
@@ -62,55 +69,60 @@ impl Search {
     }
 
     /// Every hit. Begins again if objects came or went between the pages, and in the end says so.
-    pub(crate) async fn all(&self, query: &str, fields: Option<&str>) -> Result<Found, Error> {
+    pub(crate) async fn all(
+        &self,
+        query: &str,
+        fields: Option<&str>,
+        mut take: impl FnMut(Vec<Row>) + Send,
+    ) -> Result<Found, Error> {
+        let mut take = |rows| {
+            take(rows);
+            true
+        };
         let mut attempt = 1;
         loop {
-            let found = self
-                .resized(|size| self.run(query, Sort::Path, fields, size, |_| true))
-                .await?;
+            let found = self.pages(query, Sort::Path, fields, &mut take).await?;
             if found.whole || attempt >= ATTEMPTS {
                 return Ok(found);
             }
-            tracing::debug!(
-                hits = found.hits,
-                rows = found.rows.len(),
-                "the index changed between pages"
-            );
+            let (hits, shown) = (found.hits, found.paths.len());
+            tracing::debug!(hits, shown, "the index changed between pages");
             attempt += 1;
         }
     }
 
-    /// Hits sorted by last change, newest first, for as long as `more` wants more after a page.
+    /// Hits sorted by last change, newest first, for as long as `take` wants more after a page. A quiet look costs one
+    /// small page.
     pub(crate) async fn newest(
         &self,
         query: &str,
         expected: usize,
-        more: impl Fn(&[Row]) -> bool,
+        mut take: impl Take,
     ) -> Result<Found, Error> {
         if expected <= FIRST_LOOK {
             let first = self
                 .page(query, Sort::NewestFirst, None, FIRST_LOOK, None)
                 .await?;
-            if first.next.is_none() || !more(&first.rows) {
-                return Ok(Found {
-                    rows: first.rows,
-                    hits: first.hits,
-                    whole: false,
-                });
+            let mut found = Found::none(first.hits);
+            found.note(&first.rows);
+            if !take(first.rows) || first.next.is_none() {
+                return Ok(found);
             }
         }
-        self.resized(|size| self.run(query, Sort::NewestFirst, None, size, &more))
-            .await
+        self.pages(query, Sort::NewestFirst, None, &mut take).await
     }
 
-    /// Runs `search` with the page size in use; smaller if NSX finds that too large.
-    async fn resized<F: Future<Output = Result<Found, Error>>>(
+    /// Reads with the page size in use; smaller if NSX finds that too large.
+    async fn pages(
         &self,
-        search: impl Fn(usize) -> F,
+        query: &str,
+        sort: Sort,
+        fields: Option<&str>,
+        take: &mut impl Take,
     ) -> Result<Found, Error> {
         loop {
             let size = self.page_size.load(Ordering::Relaxed);
-            match search(size).await {
+            match self.run(query, sort, fields, size, take).await {
                 Err(Error::PageTooLarge(_)) if size > PAGES.1 => {
                     self.page_size.store((size / 2).max(PAGES.1), Ordering::Relaxed);
                 }
@@ -125,30 +137,23 @@ impl Search {
         sort: Sort,
         fields: Option<&str>,
         size: usize,
-        more: impl Fn(&[Row]) -> bool,
+        take: &mut impl Take,
     ) -> Result<Found, Error> {
-        let (mut rows, mut cursor, mut hits, mut steady) = (Vec::new(), None, None, true);
+        let (mut found, mut cursor, mut shown, mut steady) = (None, None, 0, true);
         loop {
             let page = self.page(query, sort, fields, size, cursor.as_deref()).await?;
-            steady &= *hits.get_or_insert(page.hits) == page.hits;
-            let go_on = page.next.is_some() && more(&page.rows);
-            rows.extend(page.rows);
+            let found = found.get_or_insert_with(|| Found::none(page.hits));
+            steady &= found.hits == page.hits;
+            shown += page.rows.len();
+            found.note(&page.rows);
             cursor = page.next;
-            if !go_on {
+            if !take(page.rows) || cursor.is_none() {
                 break;
             }
         }
-        let hits = hits.unwrap_or_default();
-        let distinct = rows
-            .iter()
-            .map(|row| row.path.as_str())
-            .collect::<HashSet<_>>()
-            .len();
-        Ok(Found {
-            whole: steady && distinct == hits && rows.len() == hits,
-            rows,
-            hits,
-        })
+        let mut found = found.unwrap_or_else(|| Found::none(0));
+        found.whole = steady && found.paths.len() == found.hits && shown == found.hits;
+        Ok(found)
     }
 
     async fn page(
@@ -184,10 +189,30 @@ impl Search {
 
     /// The objects at the given paths that one query of [`crate::query::by_path`] covers.
     pub(crate) async fn few(&self, query: &str) -> Result<Vec<Row>, Error> {
-        Ok(self
-            .run(query, Sort::Path, None, PAGES.0.min(100), |_| true)
-            .await?
-            .rows)
+        let mut rows = Vec::new();
+        let mut take = |page| {
+            rows.extend::<Vec<Row>>(page);
+            true
+        };
+        self.run(query, Sort::Path, None, PAGES.0.min(100), &mut take)
+            .await?;
+        Ok(rows)
+    }
+}
+
+impl Found {
+    fn none(hits: usize) -> Self {
+        Self {
+            hits,
+            whole: false,
+            paths: HashSet::new(),
+            newest: None,
+        }
+    }
+
+    fn note(&mut self, rows: &[Row]) {
+        self.newest = self.newest.max(rows.iter().map(|row| row.modified).max());
+        self.paths.extend(rows.iter().map(|row| Arc::clone(&row.path)));
     }
 }
 
@@ -195,7 +220,7 @@ impl Search {
 /// when a page is empty.
 fn page_of(mut answer: Value, cursor: Option<&str>) -> Page {
     let rows: Vec<Row> = match answer.get_mut("results").map(Value::take) {
-        Some(Value::Array(rows)) => rows.into_iter().map(Row::new).collect(),
+        Some(Value::Array(rows)) => rows.iter().map(Row::new).collect(),
         _ => Vec::new(),
     };
     let hits = answer

@@ -3,6 +3,7 @@
 //! While anything is, the newest owned objects are read at growing intervals, never one object at a time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -31,6 +32,9 @@ impl Sync {
     /// Does what is due, and says when to come back for the rest.
     pub(crate) async fn settle(&mut self) -> Result<Option<Instant>, Error> {
         self.verify().await?;
+        if let Some(later) = self.too_soon() {
+            return Ok(Some(later));
+        }
         let now = self.core.now();
         let pending = self.core.change(|mirror| mirror.pending(now));
         self.explain(&pending.causes).await?;
@@ -66,6 +70,19 @@ impl Sync {
         Ok(Some(Instant::now() + later))
     }
 
+    /// To go through thousands of pending objects at each batch that lands would be most of the work.
+    fn too_soon(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let later = self.gone_through.map(|last| last + self.core.tuning.poll.0);
+        if let Some(later) = later.filter(|later| *later > now)
+            && self.core.mirror().unsettled() > FEW
+        {
+            return Some(later);
+        }
+        self.gone_through = Some(now);
+        None
+    }
+
     /// Own words lose their force with the lag, without any read: comes back for what was put aside meanwhile.
     fn next_expiry(&self) -> Option<Instant> {
         let pause = (self.core.tuning.lag / 4).max(Duration::from_millis(100));
@@ -85,7 +102,7 @@ impl Sync {
     }
 
     /// Reads objects by path, deleted or not, a few dozen with one call.
-    async fn poll_paths(&mut self, paths: &[String]) -> Result<(), Error> {
+    async fn poll_paths(&mut self, paths: &[Arc<str>]) -> Result<(), Error> {
         let mut rest = paths;
         for (query, count) in query::by_path(paths) {
             let read_at = self.core.now();
@@ -99,58 +116,43 @@ impl Sync {
     }
 
     /// Many are pending: they are the newest.
-    async fn poll_newest(&mut self, paths: &[String]) -> Result<(), Error> {
-        let read_at = self.core.now();
-        let wanted: HashSet<&str> = paths.iter().map(String::as_str).collect();
-        let seen = std::sync::Mutex::new((0_usize, 0_usize));
-        let more = |rows: &[Row]| {
-            let Ok(mut seen) = seen.lock() else { return false };
-            seen.0 += rows
-                .iter()
-                .filter(|row| wanted.contains(row.path.as_str()))
-                .count();
-            seen.1 += rows.len();
-            seen.0 < wanted.len() && seen.1 < wanted.len() + 1000
+    async fn poll_newest(&mut self, paths: &[Arc<str>]) -> Result<(), Error> {
+        let began = self.core.now();
+        let mut show = self.show(Scope::Owned);
+        let (mut wanted, mut seen) = (paths.iter().cloned().collect::<HashSet<_>>(), 0);
+        let limit = paths.len() + 1000;
+        let take = |rows: Vec<Row>| {
+            for row in &rows {
+                wanted.remove(&row.path);
+            }
+            seen += rows.len();
+            show(rows);
+            !wanted.is_empty() && seen < limit
         };
-        let found = self
-            .core
+        self.core
             .search
-            .newest(&query::owned(&self.core.owner), paths.len(), more)
+            .newest(&query::owned(&self.core.owner), paths.len(), take)
             .await?;
-        let changed = self
-            .core
-            .change(|mirror| mirror.observe(Scope::Owned, &found.rows, read_at));
-        self.core.publish(changed);
         // What stays unseen for longer than the lag is no longer among the newest.
-        let shown: HashSet<&str> = found.rows.iter().map(|row| row.path.as_str()).collect();
-        let unseen: Vec<String> = paths
-            .iter()
-            .filter(|path| !shown.contains(path.as_str()))
-            .cloned()
-            .collect();
-        let old = self
-            .wave
-            .is_some_and(|wave| wave + self.core.tuning.lag <= read_at);
-        match unseen.get(..unseen.len().min(FEW)) {
-            Some(few) if old => self.poll_paths(few).await,
-            _ => Ok(()),
+        let old = self.wave.is_some_and(|wave| wave + self.core.tuning.lag <= began);
+        if !old {
+            return Ok(());
         }
+        let unseen = paths.iter().filter(|path| wanted.contains(*path)).take(FEW);
+        let unseen: Vec<Arc<str>> = unseen.cloned().collect();
+        self.poll_paths(&unseen).await
     }
 
     /// Many are being deleted: reads which of all owned objects are still there.
-    async fn poll_removals(&mut self, paths: &[String]) -> Result<(), Error> {
+    async fn poll_removals(&mut self, paths: &[Arc<str>]) -> Result<(), Error> {
         let read_at = self.core.now();
         let query = query::owned_or_deleted(&self.core.owner);
-        let found = self
-            .core
-            .search
-            .all(&query, Some("path,resource_type,id,marked_for_delete"))
-            .await?;
+        let fields = "path,resource_type,id,marked_for_delete";
+        let found = self.core.search.all(&query, Some(fields), drop).await?;
         if found.whole {
-            let present: HashSet<String> = found.rows.into_iter().map(|row| row.path).collect();
             let over = self
                 .core
-                .change(|mirror| mirror.outlived(paths, &present, read_at));
+                .change(|mirror| mirror.outlived(paths, &found.paths, read_at));
             self.core.publish(over);
         }
         Ok(())
@@ -189,9 +191,9 @@ impl Sync {
     }
 
     /// Asks NSX why objects could not be realized.
-    async fn explain(&mut self, failed: &[String]) -> Result<(), Error> {
+    async fn explain(&mut self, failed: &[Arc<str>]) -> Result<(), Error> {
         for path in failed.iter().take(DIRECT) {
-            let query = [("intent_path", path.clone())];
+            let query = [("intent_path", path.to_string())];
             let url = format!("{REALIZED}/realized-entities");
             let answer = self
                 .core
@@ -200,7 +202,7 @@ impl Sync {
                 .await?;
             let (state, cause) = cause_of(answer.as_ref());
             if self.core.change(|mirror| mirror.realized(path, state, cause)) {
-                self.core.publish(vec![path.clone()]);
+                self.core.publish(vec![path.to_string()]);
             }
         }
         Ok(())
@@ -210,7 +212,7 @@ impl Sync {
     async fn ask_silent(&mut self) -> Result<(), Error> {
         let silent = self.core.mirror().silent();
         for path in silent.into_iter().take(FEW / 2) {
-            let query = [("intent_path", path.clone())];
+            let query = [("intent_path", path.to_string())];
             let answer = self
                 .core
                 .client
@@ -218,7 +220,7 @@ impl Sync {
                 .await?;
             let state = answer.map_or(State::Unsaid, |status| status_of(&status, None));
             if state != State::Unsaid && self.core.change(|mirror| mirror.realized(&path, state, None)) {
-                self.core.publish(vec![path]);
+                self.core.publish(vec![path.to_string()]);
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Keeps the mirror true: a complete read at the start, then one look per period and search, and nothing per object.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -30,6 +30,8 @@ pub(crate) struct Sync {
     /// When what is pending was last read, and since when something has been pending.
     pub(crate) polled: Option<Duration>,
     pub(crate) wave: Option<Duration>,
+    /// When what is pending was last gone through.
+    pub(crate) gone_through: Option<Instant>,
 }
 
 impl Sync {
@@ -43,6 +45,7 @@ impl Sync {
             completed: Duration::ZERO,
             polled: None,
             wave: None,
+            gone_through: None,
         }
     }
 
@@ -106,10 +109,12 @@ impl Sync {
             return Ok(());
         }
         if !*self.core.loaded.borrow() {
-            self.full(Scope::Owned).await?;
+            self.load().await?;
             self.core.loaded.send_replace(true);
             tracing::info!(objects = self.core.mirror().len(), "NSX is read");
-        } else if (self.looks + 1).is_multiple_of(self.core.tuning.full_every.max(1)) {
+        } else if self.core.full_wanted.swap(false, Ordering::Relaxed)
+            || (self.looks + 1).is_multiple_of(self.core.tuning.full_every.max(1))
+        {
             self.full(Scope::Owned).await?;
             if foreign {
                 self.full(Scope::Foreign).await?;
@@ -133,26 +138,52 @@ impl Sync {
         }
     }
 
+    /// Everything there is to know before anything may be planned: one read for the rules of all gateways in use, where
+    /// a list of each would cost one or more.
+    async fn load(&mut self) -> Result<(), Error> {
+        self.full(Scope::Owned).await?;
+        let gateways = self.core.mirror().gateways_in_use();
+        if gateways.is_empty() {
+            return Ok(());
+        }
+        self.core.change(|mirror| {
+            for gateway in &gateways {
+                mirror.watch_gateway(gateway);
+            }
+        });
+        self.full(Scope::Foreign).await
+    }
+
+    /// Shows the mirror the rows of each page as it comes; a page's read begins when the one before has ended.
+    pub(crate) fn show(&self, scope: Scope) -> impl FnMut(Vec<Row>) + Send + use<> {
+        let core = Arc::clone(&self.core);
+        let mut read_at = core.now();
+        move |rows| {
+            let changed = core.change(|mirror| mirror.observe(scope, &rows, read_at));
+            core.publish(changed);
+            read_at = core.now();
+        }
+    }
+
     /// Everything a search covers.
     async fn full(&mut self, scope: Scope) -> Result<(), Error> {
         let read_at = self.core.now();
-        let found = self.core.search.all(&self.query(scope), None).await?;
-        let newest = found.rows.iter().map(|row| row.modified).max();
         let first = !self.core.mirror().is_complete(scope);
-        let changed = self.core.change(|mirror| {
-            let changed = mirror.observe(scope, &found.rows, read_at);
+        let found = self
+            .core
+            .search
+            .all(&self.query(scope), None, self.show(scope))
+            .await?;
+        self.core.change(|mirror| {
             if found.whole || first {
-                mirror.complete(scope, found.rows.iter().map(|row| row.path.clone()).collect());
+                mirror.complete(scope, found.paths);
             }
-            mirror.looked(scope, read_at, newest, found.hits);
-            changed
+            mirror.looked(scope, read_at, found.newest, found.hits);
         });
-        self.completed = self.completed.max(if scope == Scope::Owned {
-            read_at
-        } else {
-            self.completed
-        });
-        self.core.publish(changed);
+        if scope == Scope::Owned {
+            self.completed = self.completed.max(read_at);
+            self.count(found.whole);
+        }
         Ok(())
     }
 
@@ -160,30 +191,37 @@ impl Sync {
     async fn delta(&mut self, scope: Scope) -> Result<(), Error> {
         let read_at = self.core.now();
         let horizon = self.core.mirror().horizon(scope).unwrap_or(i64::MIN);
-        let newer = |rows: &[Row]| rows.last().is_some_and(|row| row.modified > horizon);
+        let mut show = self.show(scope);
+        let newer = |rows: Vec<Row>| {
+            let newer = rows.last().is_some_and(|row| row.modified > horizon);
+            show(rows);
+            newer
+        };
         let found = self.core.search.newest(&self.query(scope), 0, newer).await?;
-        let newest = found.rows.iter().map(|row| row.modified).max();
-        let (changed, count) = self.core.change(|mirror| {
-            let changed = mirror.observe(scope, &found.rows, read_at);
-            (changed, mirror.looked(scope, read_at, newest, found.hits))
-        });
-        self.core.publish(changed);
+        let count = self
+            .core
+            .change(|mirror| mirror.looked(scope, read_at, found.newest, found.hits));
         match count {
             Count::Even => Ok(()),
             Count::Fewer => self.ids(scope).await,
-            Count::More => self.full(scope).await,
+            Count::More | Count::Rewound => self.full(scope).await,
         }
+    }
+
+    fn count(&self, whole: bool) {
+        let more = u64::from(whole);
+        self.core.complete_reads.fetch_add(more, Ordering::Relaxed);
     }
 
     /// Which objects there are: something is gone.
     async fn ids(&mut self, scope: Scope) -> Result<(), Error> {
         let read_at = self.core.now();
-        let found = self.core.search.all(&self.query(scope), Some(IDS)).await?;
+        let found = self.core.search.all(&self.query(scope), Some(IDS), drop).await?;
         if found.whole {
-            let paths: HashSet<String> = found.rows.into_iter().map(|row| row.path).collect();
-            self.core.change(|mirror| mirror.complete(scope, paths));
+            self.core.change(|mirror| mirror.complete(scope, found.paths));
             if scope == Scope::Owned {
                 self.completed = read_at;
+                self.count(true);
             }
         }
         Ok(())

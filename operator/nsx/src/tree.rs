@@ -149,6 +149,8 @@ fn place<'a>(root: &mut Children<'a>, change: &'a Change) -> Result<(), Error> {
                 "the same change writes below it and deletes it",
             ));
         }
+        // Units that share an object each bring it along.
+        (Deed::Put(one), Change::Put(other)) if *one == other => Deed::Put(other),
         _ => return Err(unplaceable(path, "the same change names it twice")),
     };
     Ok(())

@@ -149,7 +149,13 @@ fn what_cannot_be_written_is_refused_with_a_cause() {
             vec![put("/infra/segments/", "Segment", json!({}))],
             "names a collection",
         ),
-        (vec![segment(), segment()], "twice"),
+        (
+            vec![
+                segment(),
+                put("/infra/segments/s", "Segment", json!({"other": 1})),
+            ],
+            "twice",
+        ),
         (vec![segment(), delete("/infra/segments/s", "Segment")], "twice"),
         (
             vec![

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::channel::mpsc::UnboundedReceiver;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, PartialObjectMeta};
@@ -10,21 +9,23 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, controller, watcher};
 use kube::{Client, ResourceExt};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::collect;
 use crate::context::{Context, Filled, Stores};
 use crate::facts::Facts;
 use crate::health::{Health, Watching};
 use crate::kind::{Kind, ObjectKey};
 use crate::metrics::Metrics;
+use crate::openings::{self, Openings};
+use crate::outbox::Outbox;
 use crate::runner::{self, Declared};
 use crate::settings::{CONCURRENCY, FIELD_MANAGER, KUBE_WRITES, Settings};
 use crate::sites::Sites;
 use crate::tracker::Tracker;
 use crate::wake::{Topic, Wake};
 
-mod common;
+pub(crate) mod common;
 mod consent;
 pub mod container_network;
 pub mod edge_gateway;
@@ -35,13 +36,7 @@ pub mod virtual_container_host;
 
 /// Runs every controller until `shutdown`, then drains what is under way and logs out everywhere.
 pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shutdown: CancellationToken) {
-    let (wake, mut queues) = Wake::new();
-    let wake = Arc::new(wake);
-    let mut queue = |kind| {
-        queues
-            .remove(&kind)
-            .unwrap_or_else(|| futures::channel::mpsc::unbounded().1)
-    };
+    let (wake, tracker) = (Arc::new(Wake::default()), Arc::new(Tracker::default()));
     let mut filled = Filled::new(shutdown.clone());
     let health = metrics.health.clone();
     tokio::spawn(health.clone().beat());
@@ -50,13 +45,18 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         watching: health.watch(resource),
     };
     let (namespace_store, namespaces) = watch_namespaces(&client, wake.clone(), cache("namespaces"));
-    let mut of = |kind: Kind| (queue(kind), cache(kind.plural()));
-    let (sites, site_store) = controller_of(&client, of(Kind::Site), &shutdown);
-    let (gateways, gateway_store) = controller_of(&client, of(Kind::EdgeGateway), &shutdown);
-    let (networks, network_store) = controller_of(&client, of(Kind::ContainerNetwork), &shutdown);
-    let (hosts, host_store) = controller_of(&client, of(Kind::VirtualContainerHost), &shutdown);
-    let (rules, rule_store) = controller_of(&client, of(Kind::EdgeNatRule), &shutdown);
-    let (policies, policy_store) = controller_of(&client, of(Kind::MicrosegmentationPolicy), &shutdown);
+    let common = Common {
+        client: &client,
+        wake: &wake,
+        tracker: &tracker,
+        shutdown: &shutdown,
+    };
+    let (sites, site_store) = controller_of(&common, cache(Kind::Site.plural()));
+    let (gateways, gateway_store) = controller_of(&common, cache(Kind::EdgeGateway.plural()));
+    let (networks, network_store) = controller_of(&common, cache(Kind::ContainerNetwork.plural()));
+    let (hosts, host_store) = controller_of(&common, cache(Kind::VirtualContainerHost.plural()));
+    let (rules, rule_store) = controller_of(&common, cache(Kind::EdgeNatRule.plural()));
+    let (policies, policy_store) = controller_of(&common, cache(Kind::MicrosegmentationPolicy.plural()));
     let stores = Stores {
         sites: site_store,
         gateways: gateway_store,
@@ -65,7 +65,7 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         rules: rule_store,
         policies: policy_store,
         namespaces: namespace_store,
-        filled,
+        filled: filled.clone(),
     };
     let references = watch_references(client.clone(), &settings.namespace, &wake, &health);
     let reporter = Reporter {
@@ -80,14 +80,22 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         sites: Sites::default(),
         facts: Facts::default(),
         wake,
-        tracker: Tracker::default(),
+        tracker,
         metrics,
-        kube_writes: Semaphore::new(KUBE_WRITES),
+        outbox: Outbox::new(KUBE_WRITES),
+        openings: Openings::new(filled, shutdown.clone()),
     });
     let background = shutdown.clone();
     tokio::spawn(background.run_until_cancelled_owned(async move {
         futures::join!(namespaces, references);
     }));
+    tokio::spawn(openings::open(ctx.clone()));
+    tokio::spawn(
+        shutdown
+            .clone()
+            .run_until_cancelled_owned(collect::run(ctx.clone())),
+    );
+    let outbox = tokio::spawn(ctx.outbox.clone().run());
     ctx.metrics.show(&ctx);
     tokio::spawn(stops(shutdown, health));
     futures::join!(
@@ -98,6 +106,8 @@ pub async fn run(client: Client, settings: Settings, metrics: Arc<Metrics>, shut
         drive(rules, ctx.clone()),
         drive(policies, ctx.clone()),
     );
+    ctx.outbox.drain().await;
+    outbox.abort();
     for connected in ctx.sites.connections() {
         connected.disconnect().await;
     }
@@ -115,19 +125,25 @@ struct Cache {
     watching: Watching,
 }
 
-fn controller_of<K: Declared>(
-    client: &Client,
-    (queue, cache): (UnboundedReceiver<ObjectKey>, Cache),
-    shutdown: &CancellationToken,
-) -> (Controller<K>, Store<K>) {
+/// What every controller is made of.
+struct Common<'a> {
+    client: &'a Client,
+    wake: &'a Arc<Wake>,
+    tracker: &'a Arc<Tracker>,
+    shutdown: &'a CancellationToken,
+}
+
+fn controller_of<K: Declared>(common: &Common<'_>, cache: Cache) -> (Controller<K>, Store<K>) {
     let (reader, writer) = reflector::store();
-    let stream = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+    let tracker = common.tracker.clone();
+    let stream = watcher(Api::<K>::all(common.client.clone()), watcher::Config::default())
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(tells(cache))
-        .applied_objects();
-    let woken = queue.map(|key| {
+        .applied_objects()
+        .try_filter(move |object| std::future::ready(is_news(&tracker, object)));
+    let woken = common.wake.clone().turns(K::KIND).map(|key| {
         let reference = ObjectRef::new(&key.name);
         if key.namespace.is_empty() {
             reference
@@ -138,17 +154,29 @@ fn controller_of<K: Declared>(
     let controller = Controller::for_stream(stream, reader.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .reconcile_on(woken)
-        .graceful_shutdown_on(shutdown.clone().cancelled_owned());
+        .graceful_shutdown_on(common.shutdown.clone().cancelled_owned());
     (controller, reader)
 }
 
+/// Whether a version of an object is worth a reconcile: the echo of our own status is not.
+fn is_news<K: Declared>(tracker: &Tracker, object: &K) -> bool {
+    let uid = object.uid().unwrap_or_default();
+    let status = runner::text_of::<K>(object.current());
+    tracker.is_news(&runner::key_of(object), &uid, runner::mark_of(object), &status)
+}
+
 async fn drive<K: Declared>(controller: Controller<K>, ctx: Arc<Context>) {
+    let wake = ctx.wake.clone();
     controller
         .run(runner::reconcile::<K>, |_, never, _| match *never {}, ctx)
-        .for_each(|result| async move {
+        .for_each(|result| async {
             match result {
+                Ok(_) => {}
                 // An object that is gone from the cache before its turn came has nothing left to do.
-                Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+                Err(controller::Error::ObjectNotFound(gone)) => {
+                    let namespace = gone.namespace.unwrap_or_default();
+                    wake.begins(&ObjectKey::new(K::KIND, &namespace, &gone.name));
+                }
                 Err(error) => tracing::warn!(kind = K::KIND.name(), %error, "the watch was interrupted"),
             }
         })

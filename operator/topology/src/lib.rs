@@ -8,6 +8,7 @@ pub mod diff;
 pub mod gateway;
 pub mod identity;
 pub mod intent;
+pub mod ledger;
 pub mod microsegmentation;
 pub mod nat;
 pub mod plan;
@@ -26,6 +27,7 @@ pub use gateway::{
 };
 pub use identity::*;
 pub use intent::{Change, Intent};
+pub use ledger::Ledger;
 pub use microsegmentation::{MachineMatch, Members, MicrosegRule, MicrosegSpec, NameMatch, Peers};
 pub use nat::{
     AllocationSpec, NatAction, NatFirewall, NatProtocol, NatSpec, Place, Ports, SPACING, check_ports,

@@ -89,6 +89,14 @@ impl Sharing {
         self.uses.contains_key(user)
     }
 
+    /// Whether anyone uses the object, or is about to take it away.
+    #[must_use]
+    pub fn is_used(&self, shared: &Shared) -> bool {
+        self.users.contains_key(shared)
+            || self.given_up.contains_key(shared)
+            || self.leaving.contains_key(shared)
+    }
+
     fn given_up_by(&self, user: &str) -> Vec<Shared> {
         self.given_up
             .iter()

@@ -5,9 +5,11 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use crate::claims::Claim;
 use crate::identity::Owner;
+use crate::ledger::Ledger;
 
 /// Who stands behind a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,51 +85,45 @@ impl Contender {
 ///
 /// # Errors
 /// The contender that keeps it from holding: one that itself holds.
-pub fn winner<'a>(mine: &'a Contender, others: &'a [Contender]) -> Result<(), &'a Contender> {
-    let rivals = others
-        .iter()
-        .filter(|other| !other.is_same_as(mine))
-        .collect::<Vec<_>>();
-    Contest {
-        rivals,
+pub fn winner<'a, K: Clone + Eq + Hash>(
+    mine: &Contender,
+    ledger: &'a Ledger<K>,
+) -> Result<(), &'a Contender> {
+    let mut contest = Contest {
+        mine,
+        ledger,
         known: HashMap::new(),
-    }
-    .beaten_by(mine)
-    .map_or(Ok(()), Err)
+    };
+    contest.beaten_by(mine).map_or(Ok(()), Err)
 }
 
-struct Contest<'a> {
-    rivals: Vec<&'a Contender>,
-    /// By place among the rivals: whether it holds.
-    known: HashMap<usize, bool>,
+struct Contest<'m, 'a, K> {
+    mine: &'m Contender,
+    ledger: &'a Ledger<K>,
+    known: HashMap<&'a K, bool>,
 }
 
-impl<'a> Contest<'a> {
-    /// The first in rank of those who are ahead of it, clash with it and hold.
+impl<'a, K: Clone + Eq + Hash> Contest<'_, 'a, K> {
     fn beaten_by(&mut self, contender: &Contender) -> Option<&'a Contender> {
-        let mut ahead: Vec<(usize, &'a Contender)> = self
-            .rivals
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(|(_, rival)| {
-                rival.claim.overlaps(&contender.claim) && rival.rank(contender) == Ordering::Less
-            })
+        let mut ahead: Vec<(&'a K, &'a Contender)> = self
+            .ledger
+            .rivals(&contender.claim)
+            .filter(|(_, rival)| !rival.is_same_as(self.mine) && rival.rank(contender) == Ordering::Less)
             .collect();
         ahead.sort_by(|(_, one), (_, other)| one.rank(other));
         ahead
             .into_iter()
-            .find(|(place, rival)| self.holds(*place, rival))
+            .find(|(key, rival)| self.holds(key, rival))
             .map(|(_, rival)| rival)
     }
 
-    fn holds(&mut self, place: usize, contender: &Contender) -> bool {
-        if let Some(known) = self.known.get(&place) {
+    fn holds(&mut self, key: &'a K, contender: &Contender) -> bool {
+        if let Some(known) = self.known.get(key) {
             return *known;
         }
         // Ranks only fall from one to the next, so that this comes to an end.
         let holds = contender.stands_anyway() || self.beaten_by(contender).is_none();
-        self.known.insert(place, holds);
+        self.known.insert(key, holds);
         holds
     }
 }

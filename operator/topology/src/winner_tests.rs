@@ -125,11 +125,19 @@ fn who_holds_it_keeps_it_then_the_older_then_the_name() {
     ];
     for (case, mine, others, expected) in cases {
         assert_eq!(
-            winner(&mine, &others).err().map(name),
+            winner(&mine, &ledger(&others)).err().map(name),
             expected.map(str::to_owned),
             "{case}"
         );
     }
+}
+
+fn ledger(all: &[Contender]) -> Ledger<usize> {
+    let mut ledger = Ledger::default();
+    for (key, contender) in all.iter().enumerate() {
+        ledger.enter(key, contender.clone());
+    }
+    ledger
 }
 
 fn name(contender: &Contender) -> String {
@@ -150,9 +158,10 @@ fn contenders() -> impl Strategy<Value = Vec<Contender>> {
 }
 
 fn winners(all: &[Contender]) -> Vec<String> {
+    let ledger = ledger(all);
     let mut names: Vec<String> = all
         .iter()
-        .filter(|one| winner(one, all).is_ok())
+        .filter(|one| winner(one, &ledger).is_ok())
         .map(name)
         .collect();
     names.sort();
@@ -175,7 +184,7 @@ proptest! {
             let clashes = |other: &&Contender| {
                 name(other) != name(one) && names.contains(&name(other)) && other.claim.overlaps(&one.claim)
             };
-            match winner(one, &all) {
+            match winner(one, &ledger(&all)) {
                 Ok(()) => prop_assert_eq!(all.iter().find(clashes), None),
                 Err(by) => prop_assert!(by.claim.overlaps(&one.claim) && names.contains(&name(by))),
             }
@@ -190,7 +199,7 @@ proptest! {
         turned.rotate_left(at);
         prop_assert_eq!(winners(&all), winners(&turned));
         for one in &all {
-            prop_assert_eq!(winner(one, &all).err().map(name), winner(one, &turned).err().map(name));
+            prop_assert_eq!(winner(one, &ledger(&all)).err().map(name), winner(one, &ledger(&turned)).err().map(name));
         }
     }
 

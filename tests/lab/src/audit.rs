@@ -3,7 +3,7 @@
 //! The log is written before a request is answered, so what a client has seen the effect of is in it.
 
 use crate::error::{Context, Result};
-use crate::kinds::{GROUP, Key};
+use crate::kinds::{GROUP, Key, Kind};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -134,6 +134,32 @@ pub struct Request {
     pub forbidden: bool,
 }
 
+impl Audit {
+    /// The writes between a mark and the log's present end, and moves the mark there; a line that is still being written
+    /// comes the next time.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn follow(&self, mark: &mut Mark) -> Result<Vec<Write>> {
+        let what = || format!("read {}", self.path.display());
+        let mut file = File::open(&self.path).context(what)?;
+        file.seek(SeekFrom::Start(mark.0)).context(what)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).context(what)?;
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
+        bytes.truncate(whole);
+        mark.0 += u64::try_from(whole).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text
+            .lines()
+            .filter_map(|line| parse(serde_json::from_str(line).ok()?))
+            .collect())
+    }
+}
+
 /// Writes that an object cost after its creation: to itself, all subresources, and Events about it.
 #[must_use]
 pub fn cost(writes: &[Write], key: &Key) -> usize {
@@ -166,8 +192,27 @@ impl Write {
         }
     }
 
+    /// Whether it wrote to an object of that kind, or is an Event about one.
+    #[must_use]
+    pub fn is_about_kind(&self, kind: Kind) -> bool {
+        match &self.target {
+            Target::Object { plural, .. } => plural == kind.plural,
+            Target::Event { kind: named, .. } => named == kind.name,
+        }
+    }
+
+    /// The name of the object it wrote to; `None` for an Event.
+    #[must_use]
+    pub fn object(&self) -> Option<&str> {
+        match &self.target {
+            Target::Object { name, .. } => Some(name),
+            Target::Event { .. } => None,
+        }
+    }
+
     /// Whether it made the object: its author's write, which every count leaves out.
-    fn is_creation(&self) -> bool {
+    #[must_use]
+    pub fn is_creation(&self) -> bool {
         self.verb == "create" && self.subresource.is_none() && matches!(self.target, Target::Object { .. })
     }
 }
@@ -272,7 +317,6 @@ fn about(event: &Value) -> Option<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::Kind;
     use serde_json::json;
 
     fn line(verb: &str, uri: &str, reference: &Value, object: &Value) -> String {
@@ -337,6 +381,23 @@ mod tests {
         };
         assert_eq!(cost(&writes, &other), 1, "one Event");
         assert_eq!(cost(&audit.since(Mark::START).unwrap(), &key()), 3);
+        let rules = Kind::named("EdgeNatRule").unwrap();
+        assert!(writes.iter().all(|write| write.is_about_kind(rules)));
+        assert_eq!(writes.iter().filter_map(Write::object).count(), 2);
+    }
+
+    #[test]
+    fn a_follower_sees_each_line_once_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let one = line("patch", "/x", &nginx(None), &Value::Null);
+        std::fs::write(&path, format!("{one}\n{}", &one[..20])).unwrap();
+        let (audit, mut mark) = (Audit::new(&path), Mark::START);
+        assert_eq!(audit.follow(&mut mark).unwrap().len(), 1);
+        assert_eq!(audit.follow(&mut mark).unwrap().len(), 0);
+        std::fs::write(&path, format!("{one}\n{one}\n")).unwrap();
+        assert_eq!(audit.follow(&mut mark).unwrap().len(), 1);
+        assert_eq!(mark, audit.mark().unwrap());
     }
 
     #[test]

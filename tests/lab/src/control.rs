@@ -86,7 +86,16 @@ impl Json {
         self.call(Method::POST, path, Some(body)).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, String)> {
+    /// Any call, with whatever comes back.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, String)> {
         let what = || format!("{method} {}{path}", self.base);
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         if let Some((username, password)) = &self.login {

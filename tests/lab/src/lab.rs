@@ -41,6 +41,8 @@ pub struct Options {
     pub nsx_resync: Duration,
     /// The operator's instance name, where the default is not wanted.
     pub instance: Option<String>,
+    /// Whether the programs are built as for use, not for debugging.
+    pub optimized: bool,
     /// Who is told of the steps.
     pub progress: Progress,
 }
@@ -55,6 +57,7 @@ impl Options {
             admission_policy: true,
             nsx_resync: Duration::from_secs(5),
             instance: None,
+            optimized: false,
             progress: Progress::quiet(),
         }
     }
@@ -111,7 +114,7 @@ impl Lab {
         let progress = &options.progress;
         let (tools, programs) = tokio::try_join!(
             TOOLS.get_or_try_init(|| Toolbox::provide(progress)),
-            PROGRAMS.get_or_try_init(|| Programs::build(progress)),
+            PROGRAMS.get_or_try_init(|| Programs::build(progress, options.optimized)),
         )?;
         let run = RunDir::create(&options.name)?;
         progress.step(&format!("logs are in {}", run.path().display()));
@@ -133,7 +136,6 @@ impl Lab {
         let values = options.values();
         let (_, launch) = tokio::try_join!(seed::crds(&client, &helm), seed::chart(&client, &helm, &values))?;
         // Exactly the rights that the chart gives: whatever the operator lacks fails here as it does in a cluster.
-        seed::rights(&client, &launch.account).await?;
         let kubeconfig = seed::service_account(&run, &cluster, &client, &launch.account).await?;
         if options.admission_policy {
             seed::finalizer_policy(&client).await?;

@@ -5,6 +5,7 @@
 //! [`poc::run`] applies the reference topology and measures what happens. The binary `lab` puts both on the command line.
 
 pub mod audit;
+pub mod bench;
 pub mod cluster;
 pub mod control;
 pub mod error;

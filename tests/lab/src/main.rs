@@ -1,6 +1,7 @@
 //! `cargo lab`: the laboratory on the command line.
 
 use clap::{Parser, Subcommand};
+use lab::bench::{Plan, subject::Subject};
 use lab::outside::{Clients, OPERATOR};
 use lab::poc::report::{Failure, Report};
 use lab::poc::{Run, drawing, printing};
@@ -86,6 +87,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Measure what many objects cost.
+    Bench {
+        #[command(subcommand)]
+        subject: Bench,
+    },
     /// Find or build the real programs, and install the outside clients.
     Tools,
     /// Hold the bodies that the operator sent to NSX against the types of NSX's makers.
@@ -105,11 +111,45 @@ enum Swept {
     Vch,
 }
 
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// NAT rules on ten gateways, half of them mapping ports.
+    Nat {
+        /// How many.
+        #[arg(long, value_name = "N")]
+        rules: usize,
+        #[command(flatten)]
+        how: Measuring,
+    },
+    /// Segments, half of them routed.
+    Networks {
+        /// How many.
+        #[arg(long, value_name = "N")]
+        networks: usize,
+        #[command(flatten)]
+        how: Measuring,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Measuring {
+    /// Runs of floor and ready, one after the other.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How long the operator is watched at rest.
+    #[arg(long, default_value_t = 2, value_name = "MINUTES")]
+    rest: u32,
+    /// Write what was found as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let work = async {
         match arguments.command {
+            Some(Command::Bench { subject }) => bench(subject).await,
             Some(Command::Tools) => tools().await,
             Some(Command::Outside { files }) => outside(files).await,
             Some(Command::Up { env }) => up(env.as_deref()).await,
@@ -308,6 +348,33 @@ async fn measured() -> Result<Report> {
     let mut run = Run::new(&lab, printing()).await?;
     run.complete().await;
     Ok(run.report)
+}
+
+async fn bench(subject: Bench) -> Result<ExitCode> {
+    let (subject, count, how) = match subject {
+        Bench::Nat { rules, how } => (Subject::Nat, rules, how),
+        Bench::Networks { networks, how } => (Subject::Networks, networks, how),
+    };
+    let plan = Plan {
+        subject,
+        count,
+        runs: usize::try_from(how.runs).unwrap_or(1),
+        rest_minutes: how.rest,
+    };
+    let report = lab::bench::run(plan).await;
+    tell(&report.failures);
+    if let Some(path) = how.json {
+        report.write(&path)?;
+    }
+    println!(
+        "\nready in {:?} s, floor {:?} s, in {:.0} s altogether",
+        report.ready_seconds, report.floor_seconds, report.seconds
+    );
+    Ok(if report.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Tells how a sweep went.

@@ -26,19 +26,19 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds what is not up to date; or takes all from the folder that the environment's `LAB_PROGRAMS` names, so that
+    /// Builds what is not up to date, `optimized` or for debugging; or takes all from the folder that the environment's `LAB_PROGRAMS` names, so that
     /// a measurement can run on another profile than tests do.
     ///
     /// # Errors
     /// A build failed; with the end of its log.
-    pub async fn build(progress: &Progress) -> Result<Self> {
+    pub async fn build(progress: &Progress, optimized: bool) -> Result<Self> {
         if let Some(folder) = std::env::var_os(FOLDER) {
             return Self::in_folder(&workspace().join(folder));
         }
         let folder = target().join("lab/bin");
         fs::create_dir_all(&folder).context(|| format!("make {}", folder.display()))?;
         progress.step("building nsxsim, vic-operator and vcsim");
-        let (rust, vcsim) = tokio::join!(cargo(&folder, progress), go(&folder, progress));
+        let (rust, vcsim) = tokio::join!(cargo(&folder, progress, optimized), go(&folder, progress));
         let rust = rust?;
         let program = |name: &str| {
             rust.iter()
@@ -76,7 +76,7 @@ impl Programs {
 
 /// Builds the Rust programs; cargo itself keeps builds of one target directory apart, and tells its progress where
 /// someone looks.
-async fn cargo(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>> {
+async fn cargo(folder: &Path, progress: &Progress, optimized: bool) -> Result<Vec<PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let log = folder.join(format!("cargo-{}.log", std::process::id()));
     let log_file = || {
@@ -87,6 +87,7 @@ async fn cargo(folder: &Path, progress: &Progress) -> Result<Vec<PathBuf>> {
     let output = Command::new(cargo)
         .current_dir(workspace())
         .args(["build", "--bins", "-p", "nsxsim", "-p", "vic-operator"])
+        .args(optimized.then_some("--release"))
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stderr(if progress.is_shown() {

@@ -1,6 +1,7 @@
 //! The files that commands write keep to their schemas.
 #![cfg(test)]
 
+use lab::bench::report as bench;
 use lab::poc::report::{DriftReport, Failure, Kept, Machine, ObjectReport, ProbeReport, Report};
 use serde_json::{Value, json};
 use std::fs;
@@ -154,6 +155,96 @@ fn what_does_not_keep_to_the_schema_is_refused() {
     }
     for field in written(&complete()).as_object().unwrap().keys() {
         let mut report = written(&complete());
+        report.as_object_mut().unwrap().remove(field);
+        assert!(!errors(&validator, &report).is_empty(), "without {field}");
+    }
+}
+
+/// What a benchmark with every field filled in would write.
+fn bench() -> bench::Report {
+    let mut report = bench::Report::new("nat", 1000, 10);
+    report.runs = vec![bench::RunReport {
+        create_seconds: 2.0,
+        ready_seconds: 5.0,
+        floor_seconds: 4.0,
+        kube_writes_per_object: 1.0,
+        reconciles_per_object: 2.1,
+        client_cpu_ms_per_object: 1.5,
+        nsxsim_cpu_seconds: 1.0,
+        nsx_writes: 8,
+        nsx_reads: 30,
+        operator_peak_mib: 60.0,
+    }];
+    report.per_object = Some(bench::PerObject {
+        n: 1000,
+        seconds: 50.0,
+        calls: 5000,
+    });
+    report.warm_restart = Some(bench::WarmRestart {
+        seconds: 2.0,
+        nsx_reads: 9,
+        nsx_writes: 0,
+        nsx_logins: 1,
+        kube_writes: 0,
+    });
+    report.rest = Some(bench::Rest {
+        minutes: 2.0,
+        nsx_calls: 4,
+        vcenter_calls: 0,
+        cpu_seconds: 0.2,
+    });
+    report.drift = Some(bench::Drift {
+        edited: 100,
+        deleted: 100,
+        period_seconds: 60,
+        seconds: 50.0,
+        nsx_calls: 80,
+    });
+    report.new_rule_under_load_seconds = Some(0.7);
+    report.delete = Some(bench::Delete {
+        seconds: 9.0,
+        nsx_writes: 7,
+    });
+    report.operator_peak_mib = Some(60.0);
+    report.finish(300.0);
+    report
+}
+
+fn bench_json(report: &bench::Report) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.json");
+    report.write(&path).unwrap();
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_benchmark_keeps_to_its_schema_and_nothing_else_does() {
+    let validator = schema("bench");
+    let whole = bench_json(&bench());
+    assert_eq!(whole["ok"], true);
+    assert_eq!(errors(&validator, &whole), Vec::<String>::new());
+    let mut failed = bench::Report::new("networks", 10, 10);
+    failed.fail("the laboratory", "to start", "etcd ended");
+    failed.finish(0.5);
+    assert_eq!(errors(&validator, &bench_json(&failed)), Vec::<String>::new());
+    let with = |pointer: &str, value: Value| {
+        let mut report = whole.clone();
+        *report.pointer_mut(pointer).unwrap() = value;
+        report
+    };
+    let refused = [
+        ("an unknown subject", with("/subject", json!("pods"))),
+        ("ok without a run", with("/runs", json!([]))),
+        ("ok without a restart", with("/warm_restart", Value::Null)),
+        ("not ok without a reason", with("/ok", json!(false))),
+        ("part of a call", with("/rest/nsx_calls", json!(1.5))),
+        ("time running back", with("/ready_seconds", json!(-1.0))),
+    ];
+    for (what, report) in refused {
+        assert!(!errors(&validator, &report).is_empty(), "{what}");
+    }
+    for field in whole.as_object().unwrap().keys() {
+        let mut report = whole.clone();
         report.as_object_mut().unwrap().remove(field);
         assert!(!errors(&validator, &report).is_empty(), "without {field}");
     }

@@ -47,6 +47,16 @@ async fn a_published_container_is_reached() {
 }
 
 #[tokio::test]
+async fn a_look_shows_what_is_there() {
+    let lab = Lab::quick().await;
+    good(&lab.patch(WEB, web()).await);
+    let asked = json!({"paths": [WEB, "/infra/segments/none"]});
+    let found = lab.control(Method::POST, "/look", Some(asked)).await;
+    assert_eq!(found.as_object().unwrap().len(), 1);
+    assert_eq!(found[WEB]["resource_type"], "Segment");
+}
+
+#[tokio::test]
 async fn switches_tell_of_changes_as_they_come() {
     let lab = Lab::quick().await;
     let before = lab.control(Method::GET, "/switches", None).await;

@@ -3,14 +3,15 @@
 //! The search index lags. A read from it that began less than `lag` after our own write may show the past, so such a
 //! read is believed only if it shows what we wrote. Times are since the engine's start; a read's time is its beginning.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::body::Body;
 use crate::overlay;
-use crate::row::{Row, State};
-use crate::{Change, Observed, Realization};
+use crate::row::{Row, State, type_name};
+use crate::{Change, Realization};
 
 /// How long an own write may stay unseen before it is looked for directly: the index rarely lags longer.
 const DOUBT: Duration = Duration::from_secs(2);
@@ -26,7 +27,7 @@ pub(crate) enum Source {
 
 #[derive(Debug)]
 struct Held {
-    body: Arc<Value>,
+    body: Body,
     modified: i64,
     state: State,
     read_at: Duration,
@@ -45,8 +46,8 @@ struct Claim {
 #[derive(Debug)]
 enum Content {
     Put {
-        body: Arc<Value>,
-        declared: Map<String, Value>,
+        body: Body,
+        declared: Body,
         /// `_last_modified_time` before the write.
         base: Option<i64>,
         confirmed: bool,
@@ -62,10 +63,19 @@ struct Removal {
     indexed: bool,
 }
 
+/// An object as it is to be seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) body: Body,
+    pub(crate) realization: Realization,
+    /// An own write that no read has confirmed yet.
+    pub(crate) pending: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    resource_type: String,
+    resource_type: Cow<'static, str>,
     held: Option<Held>,
     claim: Option<Claim>,
     removal: Option<Removal>,
@@ -112,10 +122,20 @@ impl Needs {
 
 impl Entry {
     /// The object as it is to be seen.
-    pub(crate) fn shown(&self, path: &str) -> Option<Observed> {
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        let (body, pending) = self.visible()?;
+        Some(Shown {
+            body: body.clone(),
+            realization: self.realization(pending),
+            pending,
+        })
+    }
+
+    /// The body that is to be seen, and whether it is an own write that no read has confirmed yet.
+    pub(crate) fn visible(&self) -> Option<(&Body, bool)> {
         let claimed = self.claim.as_ref().map(|claim| &claim.content);
-        let (body, pending) = match (claimed, &self.held) {
-            (Some(Content::Gone), _) | (None, None) => return None,
+        match (claimed, &self.held) {
+            (Some(Content::Gone), _) | (None, None) => None,
             (
                 Some(Content::Put {
                     body,
@@ -123,17 +143,14 @@ impl Entry {
                     ..
                 }),
                 _,
-            ) => (body, true),
-            (Some(Content::Put { .. }) | None, Some(held)) => (&held.body, false),
-            (Some(Content::Put { body, .. }), None) => (body, false),
-        };
-        Some(Observed {
-            path: path.to_owned(),
-            resource_type: self.resource_type.clone(),
-            body: Arc::clone(body),
-            realization: self.realization(pending),
-            pending,
-        })
+            ) => Some((body, true)),
+            (Some(Content::Put { .. }) | None, Some(held)) => Some((&held.body, false)),
+            (Some(Content::Put { body, .. }), None) => Some((body, false)),
+        }
+    }
+
+    pub(crate) fn resource_type(&self) -> &str {
+        &self.resource_type
     }
 
     fn realization(&self, pending: bool) -> Realization {
@@ -185,7 +202,7 @@ impl Entry {
     pub(crate) fn begin(&mut self, resource_type: &str) {
         self.writing += 1;
         if self.resource_type.is_empty() {
-            resource_type.clone_into(&mut self.resource_type);
+            self.resource_type = type_name(resource_type);
         }
     }
 
@@ -213,18 +230,18 @@ impl Entry {
                                 ..
                             },
                         ..
-                    }) => Some(Arc::clone(body)),
-                    _ => self.held.as_ref().map(|held| Arc::clone(&held.body)),
+                    }) => Some(body.clone()),
+                    _ => self.held.as_ref().map(|held| held.body.clone()),
                 };
                 let base = self.held.as_ref().map(|held| held.modified);
-                intent.resource_type.clone_into(&mut self.resource_type);
+                self.resource_type = type_name(&intent.resource_type);
                 self.removal = None;
                 self.cause = None;
                 self.unrealized_since = Some(now);
                 self.claim = Some(Claim {
                     content: Content::Put {
-                        body: Arc::new(overlay::overlay(intent, claimed.as_deref())),
-                        declared: intent.body.clone(),
+                        body: overlay::overlay(intent, claimed.as_ref()),
+                        declared: Body::of(&Value::Object(intent.body.clone())),
                         base,
                         confirmed: false,
                     },
@@ -302,9 +319,13 @@ impl Entry {
         if state != State::Failed {
             self.cause = None;
         }
-        row.resource_type.clone_into(&mut self.resource_type);
+        self.resource_type.clone_from(&row.resource_type);
+        // Most reads show what is known: then the row's own text can go.
+        let known = self.held.take().map(|held| held.body);
         self.held = Some(Held {
-            body: Arc::clone(&row.body),
+            body: known
+                .filter(|body| *body == row.body)
+                .unwrap_or_else(|| row.body.clone()),
             modified: row.modified,
             state,
             read_at,
@@ -318,6 +339,7 @@ impl Entry {
 
     /// Whether the row is newer than our own word, or shows it. Settles the claim if so.
     fn believes(&mut self, row: &Row, source: Source, read_at: Duration, lag: Duration) -> bool {
+        let version = self.held.as_ref().map(|held| held.modified);
         let Some(claim) = &mut self.claim else {
             return !self.is_past(row, source, read_at, lag);
         };
@@ -342,7 +364,7 @@ impl Entry {
             } if source == Source::Index
                 && !row.marked
                 && base.is_none_or(|base| row.modified >= base)
-                && overlay::shows(&row.body, declared) =>
+                && (*confirmed && version == Some(row.modified) || row.body.shows(declared)) =>
             {
                 *confirmed = true;
                 claim.put_aside = claim.put_aside.filter(|aside| *aside > row.modified);

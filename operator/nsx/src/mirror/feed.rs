@@ -1,7 +1,11 @@
 //! What one search tells from one look to the next: which objects it covers, and how far back a look must reach.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Looks after the loss of an object for which the index may go back and forth.
+const LENIENT: u8 = 3;
 
 /// How the number of hits compares with what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,16 +16,20 @@ pub(crate) enum Count {
     Fewer,
     /// Something is there that was not shown.
     More,
+    /// The newest change is older than one seen before: a backup was restored.
+    Rewound,
 }
 
 /// The state of one search that is repeated, sorted by last change.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     /// Every hit, whether it is of interest or not.
-    known: HashSet<String>,
+    known: HashSet<Arc<str>>,
     /// (beginning, newest change seen) of the latest looks, oldest first.
     looks: Vec<(Duration, i64)>,
     complete: bool,
+    /// Looks for which the newest change may be older than before, because what changed last is gone.
+    lenient: u8,
 }
 
 impl Feed {
@@ -33,18 +41,20 @@ impl Feed {
         self.known.contains(path)
     }
 
-    pub(crate) fn learn(&mut self, path: &str) {
+    pub(crate) fn learn(&mut self, path: &Arc<str>) {
         if !self.known.contains(path) {
-            self.known.insert(path.to_owned());
+            self.known.insert(Arc::clone(path));
         }
     }
 
     pub(crate) fn forget(&mut self, path: &str) {
-        self.known.remove(path);
+        if self.known.remove(path) {
+            self.lenient = LENIENT;
+        }
     }
 
     /// A complete read: these and no others. Returns what was known and is not among them.
-    pub(crate) fn replace(&mut self, paths: HashSet<String>) -> Vec<String> {
+    pub(crate) fn replace(&mut self, paths: HashSet<Arc<str>>) -> Vec<Arc<str>> {
         let missing = self
             .known
             .iter()
@@ -53,7 +63,27 @@ impl Feed {
             .collect();
         self.known = paths;
         self.complete = true;
+        self.lenient = LENIENT;
         missing
+    }
+
+    /// Whether a look whose newest change is `newest` contradicts earlier ones: nobody's clock runs back, but a backup that
+    /// is restored brings the past with it. Forgets the looks then, so that everything counts as new.
+    pub(crate) fn rewinds(&mut self, newest: Option<i64>, hits: usize) -> bool {
+        let known = self.looks.last().map(|(_, newest)| *newest);
+        let lenient = self.lenient > 0;
+        self.lenient = self.lenient.saturating_sub(1);
+        let Some((now, _)) = newest.zip(known).filter(|(now, known)| now < known) else {
+            return false;
+        };
+        if lenient || hits < self.known.len() {
+            for (_, newest) in &mut self.looks {
+                *newest = now.min(*newest);
+            }
+            return false;
+        }
+        self.looks.clear();
+        true
     }
 
     /// Remembers a look that began at `read_at` and saw everything newer than the horizon.
@@ -141,16 +171,41 @@ mod tests {
     }
 
     #[test]
+    fn a_newest_change_that_is_older_than_before_tells_of_a_restored_backup() {
+        let mut feed = Feed::default();
+        feed.replace(["a".into(), "b".into()].into());
+        let look = |feed: &mut Feed, second, newest, hits| {
+            let rewinds = feed.rewinds(Some(newest), hits);
+            feed.looked(at(second), Some(newest), LAG);
+            rewinds
+        };
+        for second in 0..5 {
+            assert!(!look(&mut feed, second, 50_000, 2));
+        }
+        assert!(look(&mut feed, 60, 40_000, 2));
+        assert!(!look(&mut feed, 120, 40_000, 2), "the past is the present now");
+        assert!(!look(&mut feed, 180, 60_000, 2));
+        feed.forget("a");
+        assert!(
+            !look(&mut feed, 240, 60_000, 2),
+            "the index still shows what is gone"
+        );
+        assert!(!look(&mut feed, 300, 40_000, 1), "what changed last is gone");
+        assert!(!look(&mut feed, 360, 40_000, 1));
+        assert!(!look(&mut feed, 420, 30_000, 0), "fewer is another matter");
+    }
+
+    #[test]
     fn counts_are_compared_with_what_is_known() {
         let mut feed = Feed::default();
-        feed.learn("a");
-        feed.learn("a");
-        feed.learn("b");
+        feed.learn(&"a".into());
+        feed.learn(&"a".into());
+        feed.learn(&"b".into());
         assert_eq!(feed.compare(2, 0), Count::Even);
         assert_eq!(feed.compare(3, 1), Count::Even);
         assert_eq!(feed.compare(4, 1), Count::More);
         assert_eq!(feed.compare(1, 1), Count::Fewer);
-        assert_eq!(feed.replace(["b".to_owned(), "c".to_owned()].into()), ["a"]);
+        assert_eq!(feed.replace(["b".into(), "c".into()].into()), ["a".into()]);
         assert!(feed.knows("c") && !feed.knows("a") && feed.is_complete());
     }
 }

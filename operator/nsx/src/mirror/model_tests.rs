@@ -82,7 +82,7 @@ impl World {
             now: 100_000,
             clock: 100_000,
             objects: vec![nothing; PATHS],
-            mirror: Mirror::new(Tag::new("i", "a"), LAG),
+            mirror: Mirror::new(Tag::new("i", "a"), "uid", LAG),
             out: None,
             searches: Vec::new(),
             fetches: Vec::new(),
@@ -100,7 +100,7 @@ impl World {
             .find(|version| version.from <= at)?;
         let value = version.value?;
         Some(Row::new(
-            json!({"path": path(object), "resource_type": "Segment", "v": value, "tags": tags(),
+            &json!({"path": path(object), "resource_type": "Segment", "v": value, "tags": tags(),
             "_last_modified_time": version.modified, "status": {"consolidated_status": "SUCCESS"}}),
         ))
     }
@@ -213,14 +213,14 @@ impl World {
             self.step(&Step::Search([0; PATHS]));
             self.step(&Step::Deliver);
             let pending = self.mirror.pending(self.time());
-            let asked: Vec<String> = pending.read.into_iter().chain(pending.removals).collect();
+            let asked: Vec<Arc<str>> = pending.read.into_iter().chain(pending.removals).collect();
             let rows: Vec<Row> = (0..PATHS)
-                .filter(|object| asked.contains(&path(*object)))
+                .filter(|object| asked.iter().any(|path_asked| **path_asked == *path(*object)))
                 .filter_map(|object| self.row(object, self.now))
                 .collect();
             self.mirror.polled(&asked, &rows, self.time());
             for suspect in self.mirror.suspects() {
-                let object = (0..PATHS).find(|object| path(*object) == suspect).unwrap();
+                let object = (0..PATHS).find(|object| *path(*object) == *suspect).unwrap();
                 self.step(&Step::Fetch(object));
                 self.step(&Step::Fetched);
             }

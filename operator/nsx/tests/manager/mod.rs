@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
-use nsx::{Change, Config, Engine, Intent, Tag, Tuning};
+use nsx::{Change, Config, Engine, Intent, Observed, Tag, Tuning};
 use serde_json::{Map, Value, json};
 
 /// What happens to a call instead of, or after, what it asks for.
@@ -84,6 +84,7 @@ impl Manager {
             tls: tls(rustls::RootCertStore::empty()),
             user_agent: "test".into(),
             owner_tag: Tag::new(OWNER.0, OWNER.1),
+            index_scope: "vic-operator/uid".into(),
             // Looks come when a test asks for them, unless it sets another period.
             resync: Duration::from_hours(1),
             may_write: Arc::new(|| true),
@@ -140,6 +141,12 @@ pub fn tls(roots: rustls::RootCertStore) -> rustls::ClientConfig {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+pub fn owned(engine: &Engine) -> Vec<Observed> {
+    let mut all = Vec::new();
+    engine.each_owned(|observed| all.push(observed));
+    all
 }
 
 pub fn owner_tags() -> Value {

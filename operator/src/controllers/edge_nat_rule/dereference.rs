@@ -13,7 +13,6 @@ use crate::controllers::consent;
 use crate::facts::NetworkFacts;
 use crate::failure::{DereferenceError, Failure, ValidateError};
 use crate::kind::ObjectKey;
-use crate::wake::Topic;
 
 /// Everything a rule refers to.
 pub(super) struct References {
@@ -63,11 +62,6 @@ pub(super) async fn dereference(
         // The API refuses a rule that has neither.
         (None, None) => return Err(no_gateway("").into()),
     };
-    let claims = Topic::Claims {
-        site: ground.site.clone(),
-        gateway: gateway.path.clone(),
-    };
-    ctx.wake.watch(key, claims);
     let engine = ground.connected.nsx()?;
     engine
         .watch_gateway(&gateway.path)

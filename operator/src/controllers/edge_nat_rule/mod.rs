@@ -66,7 +66,7 @@ impl Declared for EdgeNatRule {
             details.plan = plan.lines();
             return Ok(status::observed(&plan));
         }
-        claim::hold(&key, &references, &wanted)?;
+        claim::hold(&ctx, &key, &references, &wanted)?;
         details.plan = Vec::new();
         let uid = &wanted.owner.uid;
         let unused = take_use(&references.ground.connected, uid, &plan::uses(&wanted))?;

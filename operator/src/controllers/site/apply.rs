@@ -111,6 +111,7 @@ async fn manager(
             scope: topology::INSTANCE_SCOPE.to_owned(),
             tag: ctx.settings.instance.clone(),
         },
+        index_scope: topology::UID_SCOPE.to_owned(),
         resync: ctx.settings.nsx_resync,
         may_write,
         observer: ctx.metrics.nsx(&key.name),

@@ -7,12 +7,13 @@ mod status;
 mod validate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use vic_crds::{Site, SiteStatus};
 
-use crate::conditions::Summary;
+use crate::conditions::{Summary, is_ready};
 use crate::context::Context;
 use crate::failure::{ApplyError, Failure, PlanError};
 use crate::kind::{Kind, ObjectKey};
@@ -23,6 +24,7 @@ use crate::wake::Topic;
 impl Declared for Site {
     type Status = SiteStatus;
     const KIND: Kind = Kind::Site;
+    const PATIENCE: Duration = crate::settings::QUIET;
 
     fn current(&self) -> Option<&SiteStatus> {
         self.status.as_ref()
@@ -51,8 +53,11 @@ impl Declared for Site {
         let connected = outcome?;
         status::describe(&connected, details);
         let health = status::health(&connected);
-        publish(&self, &ctx, Some(connected));
-        ctx.wake.changed(&Topic::Object(key));
+        // Whoever met the trouble that has passed need not wait for its next attempt.
+        let recovered = health.is_ok() && !self.current().is_some_and(|status| is_ready(&status.conditions));
+        if publish(&self, &ctx, Some(connected)) || recovered {
+            ctx.wake.changed(&Topic::Object(key));
+        }
         health.map_err(Failure::from)?;
         Ok(Summary::ready("Ready", "Connected; credentials and trust hold."))
     }
@@ -124,15 +129,13 @@ async fn make(
     outcome
 }
 
-/// Publishes what others see of the Site.
-fn publish(site: &Site, ctx: &Context, connected: Option<Arc<Connected>>) {
-    ctx.sites.publish(
-        &site.name_any(),
-        Entry {
-            spec: Arc::new(site.spec.clone()),
-            connected,
-        },
-    );
+/// Publishes what others see of the Site; tells whether that is news.
+fn publish(site: &Site, ctx: &Context, connected: Option<Arc<Connected>>) -> bool {
+    let entry = Entry {
+        spec: Arc::new(site.spec.clone()),
+        connected,
+    };
+    ctx.sites.publish(&site.name_any(), entry)
 }
 
 /// Who still uses something, as one sentence; `None` where nobody does.

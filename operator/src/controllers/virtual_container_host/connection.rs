@@ -125,7 +125,7 @@ pub(super) async fn write(
         "data": content.into_iter().map(|(key, value)| (key, ByteString(value.into_bytes()))).collect::<BTreeMap<_, _>>(),
     });
     // The semaphore is never closed; without a permit the write is merely not bounded.
-    let _permit = ctx.kube_writes.acquire().await.ok();
+    let _permit = ctx.outbox.permits.acquire().await.ok();
     let written = api(ctx, vch)
         .patch(
             name,

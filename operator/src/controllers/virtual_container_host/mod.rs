@@ -15,6 +15,7 @@ mod status;
 mod validate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -34,6 +35,7 @@ const NAME_LIMIT: usize = 31;
 impl Declared for VirtualContainerHost {
     type Status = VirtualContainerHostStatus;
     const KIND: Kind = Kind::VirtualContainerHost;
+    const PATIENCE: Duration = crate::settings::QUIET;
 
     fn current(&self) -> Option<&VirtualContainerHostStatus> {
         self.status.as_ref()
@@ -122,7 +124,7 @@ impl Reconciling<'_> {
     async fn certificates(&self, observing: bool) -> Result<Option<Bundle>, ApplyError> {
         let api = Api::<Secret>::namespaced(self.ctx.client.clone(), &self.ctx.settings.namespace);
         // The semaphore is never closed; without a permit the write is merely not bounded.
-        let _permit = self.ctx.kube_writes.acquire().await.ok();
+        let _permit = self.ctx.outbox.permits.acquire().await.ok();
         certificates::ensure(
             &api,
             &self.wanted.owner,

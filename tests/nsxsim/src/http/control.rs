@@ -29,6 +29,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/calls", get(calls).delete(forget_calls))
         .route("/dump", get(dump))
+        .route("/look", post(look))
         .route("/faults", get(list_faults).post(add_faults).delete(clear_faults))
         .route("/held", get(held))
         .route("/tune", get(tuning).post(tune))
@@ -94,6 +95,22 @@ async fn dump(State(shared): App) -> axum::Json<Value> {
             "settings": world.tuning,
         }))
     })
+}
+
+#[derive(Deserialize)]
+struct Look {
+    paths: Vec<String>,
+}
+
+/// The objects at some paths that are there: a dump of tens of thousands would take longer than what is watched.
+async fn look(State(shared): App, body: Bytes) -> Result<axum::Json<Value>, Refused> {
+    let wanted: Look = read(&body)?;
+    let found = shared.with_world(|world, _| {
+        let live = wanted.paths.iter().filter_map(|path| world.store.live(path));
+        live.map(|object| (object.path.clone(), object.document().shown(&[])))
+            .collect::<serde_json::Map<_, _>>()
+    });
+    Ok(axum::Json(Value::Object(found)))
 }
 
 async fn list_faults(State(shared): App) -> axum::Json<Value> {
