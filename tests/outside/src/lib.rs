@@ -31,7 +31,7 @@ impl Stage {
         let Some(clients) = Clients::provide_if_possible(&progress).await? else {
             return Ok(None);
         };
-        let programs = Programs::build(&progress).await?;
+        let programs = Programs::build(&progress, false).await?;
         let run = RunDir::create(name)?;
         let nsx = Simulator::nsx(&run, &programs).await?;
         Ok(Some(Self { clients, nsx, run }))
