@@ -241,7 +241,7 @@ fn release<K: Declared>(
             Err(error) => {
                 tracing::warn!(object = %key, %error, "the finalizer could not be removed");
                 let uid = object.uid().unwrap_or_default();
-                let standing = ctx.tracker.note(&key, &uid, "KubernetesError");
+                let standing = ctx.tracker.note(&key, &uid, "KubernetesError", true);
                 again(ctx, key, backoff(standing.attempts));
             }
         }
@@ -290,7 +290,8 @@ fn settle<K: Declared>(
         Ok(summary) => (summary.clone(), None),
         Err(failure) => (failure.summary(), Some(failure.verdict().class)),
     };
-    let standing = ctx.tracker.note(key, &uid, summary.reason);
+    let troubled = matches!(class, Some(Class::Transient | Class::Blocked));
+    let standing = ctx.tracker.note(key, &uid, summary.reason, troubled);
     if standing.changed {
         log_transition(object, key, summary.reason, &summary.message);
     }

@@ -22,6 +22,7 @@ pub struct Tracker {
 struct Memory {
     uid: String,
     reason: &'static str,
+    troubled: bool,
     since: Instant,
     attempts: u32,
     /// Seen before its first status, and not ready since.
@@ -37,9 +38,9 @@ struct Memory {
 /// Where an object stands after a reconcile.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
-    /// Reconciles in a row that ended with the same reason.
+    /// Reconciles in a row that ended with the same reason, or each in some trouble.
     pub attempts: u32,
-    /// How long it has been so.
+    /// How long it has been so: troubles that take turns are one trouble.
     pub age: Duration,
     /// Whether the reason differs from that of the reconcile before.
     pub changed: bool,
@@ -50,6 +51,7 @@ impl Memory {
         let fresh = || Self {
             uid: uid.to_owned(),
             reason: "",
+            troubled: false,
             since: Instant::now(),
             attempts: 0,
             expected: false,
@@ -70,16 +72,17 @@ impl Tracker {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes how a reconcile of `key` ended.
-    pub fn note(&self, key: &ObjectKey, uid: &str, reason: &'static str) -> Standing {
+    /// Notes how a reconcile of `key` ended; `troubled` if neither well, nor under way, nor for the user to mend.
+    pub fn note(&self, key: &ObjectKey, uid: &str, reason: &'static str, troubled: bool) -> Standing {
         let mut objects = self.objects();
         let memory = Memory::of(&mut objects, key, uid);
         let changed = memory.reason != reason;
-        if changed {
-            memory.reason = reason;
+        if changed && !(memory.troubled && troubled) {
             memory.since = Instant::now();
             memory.attempts = 0;
         }
+        memory.reason = reason;
+        memory.troubled = troubled;
         memory.attempts = memory.attempts.saturating_add(1);
         Standing {
             attempts: memory.attempts,
@@ -186,35 +189,49 @@ mod tests {
     fn attempts_count_while_the_reason_stays() {
         let tracker = Tracker::default();
         let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
-        assert!(tracker.note(&key, "1", "Conflict").changed);
-        assert_eq!(tracker.note(&key, "1", "Conflict").attempts, 2);
-        let next = tracker.note(&key, "1", "Ready");
+        assert!(tracker.note(&key, "1", "Conflict", true).changed);
+        assert_eq!(tracker.note(&key, "1", "Conflict", true).attempts, 2);
+        let next = tracker.note(&key, "1", "Ready", false);
         assert!(next.changed && next.attempts == 1);
+    }
+
+    #[test]
+    fn troubles_that_take_turns_are_one() {
+        let tracker = Tracker::default();
+        let key = ObjectKey::new(Kind::Site, "", "b");
+        let note = |reason, troubled| tracker.note(&key, "1", reason, troubled);
+        note("NsxUnavailable", true);
+        let next = note("NsxUnreachable", true);
+        assert!(next.changed);
+        assert_eq!(next.attempts, 2);
+        assert_eq!(note("NsxUnavailable", true).attempts, 3);
+        assert_eq!(note("Realizing", false).attempts, 1);
+        assert_eq!(note("NsxUnavailable", true).attempts, 1, "it was over");
     }
 
     #[test]
     fn a_new_object_of_the_same_name_inherits_nothing() {
         let tracker = Tracker::default();
         let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
-        tracker.note(&key, "1", "Ready");
+        tracker.note(&key, "1", "Ready", false);
         tracker.wrote(&key, Some("{}".into()));
         assert!(tracker.written(&key, "1").is_some());
         assert!(tracker.written(&key, "2").is_none());
-        assert!(tracker.note(&key, "2", "Ready").changed);
+        assert!(tracker.note(&key, "2", "Ready", false).changed);
     }
 
     #[test]
     fn an_object_is_ready_for_the_first_time_once() {
         let tracker = Tracker::default();
         let key = ObjectKey::new(Kind::EdgeNatRule, "a", "b");
-        tracker.note(&key, "1", "Conflict");
+        tracker.note(&key, "1", "Conflict", true);
         assert!(!tracker.is_first_ready(&key, true, false));
         assert!(tracker.awaits_first_ready(&key));
         assert!(tracker.is_first_ready(&key, false, true));
         assert!(!tracker.awaits_first_ready(&key));
         assert!(!tracker.is_first_ready(&key, false, false), "it was ready before");
         assert!(!tracker.is_first_ready(&key, false, true));
-        tracker.note(&key, "2", "Ready");
+        tracker.note(&key, "2", "Ready", false);
         assert!(
             !tracker.is_first_ready(&key, false, true),
             "an earlier process knew it"
@@ -228,7 +245,7 @@ mod tests {
         assert!(tracker.is_news(&key, "1", 7, "born"), "it was never seen");
         tracker.begins(&key, "1", 7);
         assert!(!tracker.knows(&key));
-        tracker.note(&key, "1", "Ready");
+        tracker.note(&key, "1", "Ready", false);
         assert!(tracker.knows(&key));
         tracker.wrote(&key, Some("ready".into()));
         assert!(tracker.is_news(&key, "1", 7, "edited"), "someone else's status");

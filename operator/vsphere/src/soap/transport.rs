@@ -38,7 +38,7 @@ pub(crate) enum Patience {
 impl Patience {
     fn timeout(self) -> Duration {
         match self {
-            Self::Call => Duration::from_mins(2),
+            Self::Call => Duration::from_mins(1),
             Self::Farewell => Duration::from_secs(5),
             Self::Wait(wait) => wait + Duration::from_mins(1),
         }
