@@ -16,8 +16,6 @@ use crate::runner::{Declared, key_of};
 
 /// How long a kind is kept waiting for another at most.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Pause between two looks.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// The gates, one after the other.
 #[derive(Clone, Debug)]
@@ -62,15 +60,14 @@ pub async fn open(ctx: Arc<Context>) {
     if !ctx.stores.filled.wait().await {
         return;
     }
-    let connected = || {
-        let connections = ctx.sites.connections();
-        connections.iter().all(|connected| connected.loaded().is_ok())
-    };
-    until(|| reconciled(&ctx, &ctx.stores.sites) && connected()).await;
+    until(&ctx, || reconciled(&ctx, &ctx.stores.sites)).await;
+    let connections = ctx.sites.connections();
+    let read = futures::future::join_all(connections.iter().map(|connected| connected.read()));
+    let _ = tokio::time::timeout(LIMIT, read).await;
     ctx.openings.gateways.cancel();
-    until(|| reconciled(&ctx, &ctx.stores.gateways)).await;
+    until(&ctx, || reconciled(&ctx, &ctx.stores.gateways)).await;
     ctx.openings.networks.cancel();
-    until(|| reconciled(&ctx, &ctx.stores.networks)).await;
+    until(&ctx, || reconciled(&ctx, &ctx.stores.networks)).await;
     ctx.openings.others.cancel();
 }
 
@@ -82,13 +79,12 @@ fn reconciled<K: Declared>(ctx: &Context, store: &Store<K>) -> bool {
         .all(|object| object.meta().deletion_timestamp.is_some() || ctx.tracker.knows(&key_of(&**object)))
 }
 
-async fn until(holds: impl Fn() -> bool) {
+/// Waits until it holds, or long enough: what takes longer is waited for object by object.
+async fn until(ctx: &Context, holds: impl Fn() -> bool) {
+    let mut looks = ctx.tracker.first_looks();
     let waiting = async {
-        while !holds() {
-            tokio::time::sleep(LOOK).await;
-        }
+        while !holds() && looks.changed().await.is_ok() {}
     };
-    // What takes longer is waited for object by object.
     let _ = tokio::time::timeout(LIMIT, waiting).await;
 }
 

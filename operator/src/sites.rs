@@ -170,6 +170,16 @@ impl Connected {
         Ok(())
     }
 
+    /// Waits until [`Connected::loaded`] is well.
+    pub async fn read(&self) {
+        let nsx = async {
+            if let Some(engine) = &self.nsx {
+                engine.loaded().await;
+            }
+        };
+        tokio::join!(self.vsphere.loaded(), nsx);
+    }
+
     /// What an earlier process shared is found again in NSX.
     fn seed_sharing(&self) {
         let Some(engine) = &self.nsx else { return };

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
+use tokio::sync::watch;
 
 use crate::kind::ObjectKey;
 
@@ -16,6 +17,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 #[derive(Default)]
 pub struct Tracker {
     objects: Mutex<HashMap<ObjectKey, Memory>>,
+    /// Told when an object has been reconciled for the first time, or is gone.
+    first_looks: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -76,6 +79,7 @@ impl Tracker {
     pub fn note(&self, key: &ObjectKey, uid: &str, reason: &'static str, troubled: bool) -> Standing {
         let mut objects = self.objects();
         let memory = Memory::of(&mut objects, key, uid);
+        let first = memory.reason.is_empty();
         let changed = memory.reason != reason;
         if changed && !(memory.troubled && troubled) {
             memory.since = Instant::now();
@@ -84,6 +88,9 @@ impl Tracker {
         memory.reason = reason;
         memory.troubled = troubled;
         memory.attempts = memory.attempts.saturating_add(1);
+        if first {
+            self.first_looks.send_replace(());
+        }
         Standing {
             attempts: memory.attempts,
             age: memory.since.elapsed(),
@@ -165,6 +172,13 @@ impl Tracker {
     /// The object is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.objects().remove(key);
+        self.first_looks.send_replace(());
+    }
+
+    /// Changes with each object that has been reconciled for the first time, or is gone.
+    #[must_use]
+    pub fn first_looks(&self) -> watch::Receiver<()> {
+        self.first_looks.subscribe()
     }
 }
 
