@@ -112,9 +112,10 @@ fn twice(before: &HashSet<Orphan>, now: &HashMap<Orphan, String>) -> BTreeMap<St
 fn orphans(ctx: &Context, connected: &Connected, engine: &nsx::Engine) -> HashMap<Orphan, String> {
     let claims = Declarations::of(ctx);
     let mut found = HashMap::new();
-    let mut shared = Vec::new();
+    let (mut shared, mut owners) = (Vec::new(), HashSet::new());
     engine.each_owned(|observed| match topology::owner_of(&observed.body) {
         Some(owner) if owner.instance == connected.instance => {
+            owners.insert(owner.uid.clone());
             if claims.leave_alone(&owner, |key| ctx.tracker.is_ready(key)) {
                 return;
             }
@@ -123,7 +124,9 @@ fn orphans(ctx: &Context, connected: &Connected, engine: &nsx::Engine) -> HashMa
         Some(_) => {}
         None => shared.push((observed.path, observed.resource_type)),
     });
-    let sharing = connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut sharing = connected.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+    // A process that starts learns of users from an index that may still show what is gone.
+    sharing.retain(|user| owners.contains(user) || claims.uids.contains(user));
     for orphan in shared {
         if !sharing.is_used(&orphan) {
             found.insert(orphan.clone(), orphan.0);

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
@@ -157,15 +157,16 @@ async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -
         .and_then(|text| serde_json::from_str(&text).ok())
         .or_else(|| object.current().cloned())
         .unwrap_or_default();
+    let began = Instant::now();
     if paused {
         let outcome = Ok(paused_summary(K::conditions(&details)));
-        return settle(&object, ctx, key, details, &outcome);
+        return settle(&object, ctx, key, details, &outcome, began);
     }
     if deleting {
         let outcome = bounded(object.clone().finalize(ctx.clone(), &mut details)).await;
         return match outcome {
             Ok(()) => release(&api, &object, ctx, key),
-            Err(failure) => settle(&object, ctx, key, details, &Err(failure)),
+            Err(failure) => settle(&object, ctx, key, details, &Err(failure), began),
         };
     }
     let object = if ours {
@@ -180,12 +181,12 @@ async fn run<K: Declared>(object: Arc<K>, ctx: &Arc<Context>, key: &ObjectKey) -
             }
             Err(error) => {
                 let failure = Failure::from(DereferenceError::Kube(error));
-                return settle(&object, ctx, key, details, &Err(failure));
+                return settle(&object, ctx, key, details, &Err(failure), began);
             }
         }
     };
     let outcome = bounded(object.clone().reconcile(ctx.clone(), &mut details)).await;
-    settle(&object, ctx, key, details, &outcome)
+    settle(&object, ctx, key, details, &outcome, began)
 }
 
 async fn bounded<T>(step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -277,13 +278,14 @@ fn gone(ctx: &Context, key: &ObjectKey) {
     ctx.wake.changed(&Topic::Object(key.clone()));
 }
 
-/// Hands the status over, if it says something new, and says when to look again.
+/// Hands the status over, if it says something new, and says when to look again. The reconcile began at `began`.
 fn settle<K: Declared>(
     object: &Arc<K>,
     ctx: &Arc<Context>,
     key: &ObjectKey,
     mut details: K::Status,
     outcome: &Result<Summary, Failure>,
+    began: Instant,
 ) -> (Action, &'static str) {
     let uid = object.uid().unwrap_or_default();
     let (summary, class) = match outcome {
@@ -307,9 +309,15 @@ fn settle<K: Declared>(
         Some(Class::Transient | Class::Blocked) => QUIET,
         Some(Class::Terminal) | None => Duration::ZERO,
     };
-    if standing.age < quiet && ready_reason(&previous) != Some(summary.reason) {
+    // What an engine repeated for a minute before it gave up has lasted.
+    let age = if troubled {
+        standing.age.max(began.elapsed())
+    } else {
+        standing.age
+    };
+    if age < quiet && ready_reason(&previous) != Some(summary.reason) {
         // Most waits end before anyone could read of them: such a write would only cost.
-        let left = quiet.saturating_sub(standing.age) + Duration::from_millis(10);
+        let left = quiet.saturating_sub(age) + Duration::from_millis(10);
         return (
             Action::requeue(retry(class, standing.attempts).min(left)),
             summary.reason,

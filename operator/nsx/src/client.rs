@@ -162,15 +162,7 @@ impl Client {
             body: Some(&bytes),
             timeout: self.write_timeout,
         };
-        let (url, answer) = self.call(priority, &call).await?;
-        // An accepted PATCH has no body; a page from a proxy has one, and proves nothing.
-        if answer.body.first().is_none_or(|byte| *byte != b'<') {
-            return Ok(());
-        }
-        Err(Error::AmbiguousWrite {
-            url,
-            cause: format!("a web page came back: {}", table::excerpt(&answer.body)),
-        })
+        self.call(priority, &call).await.map(drop)
     }
 
     /// Sends a call with a valid session: a refused session is renewed and the call repeated once, a node that is gone
@@ -244,6 +236,7 @@ impl Client {
             _ => permit.went_well(),
         }
         match status {
+            200..=299 if is_page(&answer.body) => Err(page(ticket.url.clone(), write, &answer)),
             200..=299 => Ok(answer),
             300..=399 => Err(redirected(ticket.url.clone(), &answer)),
             _ => Err(table::error_of(&ticket.url, status, &answer.body)),
@@ -304,6 +297,24 @@ impl Client {
     }
 }
 
+/// NSX speaks JSON, or says nothing; a proxy's page proves nothing of what was asked.
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
+}
+
+fn page(url: String, write: bool, answer: &Incoming) -> Error {
+    let excerpt = table::excerpt(&answer.body);
+    if write {
+        let cause = format!("a web page came back: {excerpt}");
+        return Error::AmbiguousWrite { url, cause };
+    }
+    Error::Unparsable {
+        url,
+        status: answer.status.as_u16(),
+        excerpt,
+    }
+}
+
 /// A pause before the n-th repetition: it doubles from 200 ms to 10 s, less up to half of it by chance.
 pub(crate) fn backoff(attempt: u32) -> Duration {
     let whole = Duration::from_millis(200).saturating_mul(1 << attempt.saturating_sub(1).min(8));
@@ -315,6 +326,18 @@ pub(crate) fn backoff(attempt: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_told_from_an_answer() {
+        for (body, expected) in [
+            ("<html>", true),
+            ("\n <!DOCTYPE html>", true),
+            ("", false),
+            ("{\"a\": \"<\"}", false),
+        ] {
+            assert_eq!(is_page(body.as_bytes()), expected, "{body}");
+        }
+    }
 
     #[test]
     fn pauses_double_up_to_a_ceiling_and_vary() {

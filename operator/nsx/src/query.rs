@@ -45,6 +45,14 @@ pub(crate) fn foreign_rules(tag: &Tag) -> String {
     )
 }
 
+/// What [`owned`] finds, and [`foreign_rules`].
+pub(crate) fn joint(tag: &Tag) -> String {
+    format!(
+        "marked_for_delete:false AND (resource_type:PolicyNatRule OR ({}))",
+        tagged(tag)
+    )
+}
+
 /// Longest expression over paths; URLs beyond 8 kB are refused by proxies, and escaping triples the slashes.
 const LONGEST: usize = 2400;
 
@@ -83,6 +91,10 @@ mod tests {
         assert_eq!(
             foreign_rules(&tag),
             format!("resource_type:PolicyNatRule AND marked_for_delete:false AND NOT ({pair})")
+        );
+        assert_eq!(
+            joint(&tag),
+            format!("marked_for_delete:false AND (resource_type:PolicyNatRule OR ({pair}))")
         );
         let paths = ["/infra/segments/a".to_owned(), "/infra/segments/b".to_owned()];
         assert_eq!(

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::client::backoff;
 use crate::core::Core;
-use crate::mirror::{Count, Scope};
+use crate::mirror::{Count, Newest, Scope};
 use crate::row::Row;
 use crate::{Error, query};
 
@@ -115,15 +115,14 @@ impl Sync {
         } else if self.core.full_wanted.swap(false, Ordering::Relaxed)
             || (self.looks + 1).is_multiple_of(self.core.tuning.full_every.max(1))
         {
+            let read_at = self.core.now();
             self.full(Scope::Owned).await?;
             if foreign {
                 self.full(Scope::Foreign).await?;
+                self.core.change(|mirror| mirror.looked_apart(read_at));
             }
         } else {
-            self.delta(Scope::Owned).await?;
-            if foreign {
-                self.delta(Scope::Foreign).await?;
-            }
+            self.changes(foreign).await?;
             self.failed().await?;
         }
         self.looks += 1;
@@ -187,7 +186,44 @@ impl Sync {
         Ok(())
     }
 
-    /// What changed since the last look: one call if that is nothing.
+    /// What changed since the last look at both searches: one call if that is nothing.
+    async fn changes(&mut self, foreign: bool) -> Result<(), Error> {
+        if !foreign {
+            return self.delta(Scope::Owned).await;
+        }
+        let read_at = self.core.now();
+        if self.joint(read_at).await? {
+            return Ok(());
+        }
+        self.delta(Scope::Owned).await?;
+        self.delta(Scope::Foreign).await?;
+        self.core.change(|mirror| mirror.looked_apart(read_at));
+        Ok(())
+    }
+
+    /// Looks at both searches at once; false if that does not tell enough.
+    async fn joint(&mut self, mut read_at: Duration) -> Result<bool, Error> {
+        let Some(horizon) = self.core.mirror().joint_horizon() else {
+            return Ok(false);
+        };
+        let (began, mut newest) = (read_at, Newest::default());
+        let take = |rows: Vec<Row>| {
+            let newer = rows.last().is_some_and(|row| row.modified > horizon);
+            let changed = self
+                .core
+                .change(|mirror| mirror.observe_jointly(&rows, read_at, &mut newest));
+            self.core.publish(changed);
+            read_at = self.core.now();
+            newer
+        };
+        let query = query::joint(&self.core.owner);
+        let found = self.core.search.newest(&query, 0, take).await?;
+        Ok(self
+            .core
+            .change(|mirror| mirror.looked_jointly(began, newest, found.hits)))
+    }
+
+    /// What changed since the last look at one search: one call if that is nothing.
     async fn delta(&mut self, scope: Scope) -> Result<(), Error> {
         let read_at = self.core.now();
         let horizon = self.core.mirror().horizon(scope).unwrap_or(i64::MIN);

@@ -89,6 +89,16 @@ impl Sharing {
         self.uses.contains_key(user)
     }
 
+    /// Users that are not kept are gone without a word: what only they used is nobody's.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let gone: Vec<String> = self.uses.keys().filter(|user| !keep(user)).cloned().collect();
+        for user in gone {
+            self.remove(&user);
+            self.settle(&user);
+        }
+        self.given_up.retain(|_, user| keep(user));
+    }
+
     /// Whether anyone uses the object, or is about to take it away.
     #[must_use]
     pub fn is_used(&self, shared: &Shared) -> bool {

@@ -48,6 +48,25 @@ fn the_last_user_takes_it_away() {
 }
 
 #[test]
+fn what_users_that_are_gone_used_is_nobodys() {
+    let mut sharing = Sharing::default();
+    sharing.replace("ghost", &[shared(1), shared(2)]);
+    sharing.replace("b", &[shared(1)]);
+    sharing.replace("c", &[shared(3)]);
+    sharing.replace("c", &[]);
+    sharing.settle("c");
+    assert!(
+        sharing.is_used(&shared(3)),
+        "its deletion may have to be repeated"
+    );
+    sharing.retain(|user| user == "b");
+    assert!(!sharing.knows("ghost"));
+    let used = [1, 2, 3].map(|n| sharing.is_used(&shared(n)));
+    assert_eq!(used, [true, false, false]);
+    assert_eq!(sharing.remove("b").0, [shared(1)], "the last one takes it away");
+}
+
+#[test]
 fn what_a_failed_write_should_have_deleted_comes_with_the_next_one() {
     let mut sharing = Sharing::default();
     sharing.replace("a", &[shared(1)]);

@@ -41,6 +41,20 @@ impl Feed {
         self.known.contains(path)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// The newest change seen so far, server time.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.looks.last().map(|(_, newest)| *newest)
+    }
+
+    /// Forgets the looks, so that everything counts as new.
+    pub(crate) fn restart(&mut self) {
+        self.looks.clear();
+    }
+
     pub(crate) fn learn(&mut self, path: &Arc<str>) {
         if !self.known.contains(path) {
             self.known.insert(Arc::clone(path));
@@ -70,7 +84,7 @@ impl Feed {
     /// Whether a look whose newest change is `newest` contradicts earlier ones: nobody's clock runs back, but a backup that
     /// is restored brings the past with it. Forgets the looks then, so that everything counts as new.
     pub(crate) fn rewinds(&mut self, newest: Option<i64>, hits: usize) -> bool {
-        let known = self.looks.last().map(|(_, newest)| *newest);
+        let known = self.newest();
         let lenient = self.lenient > 0;
         self.lenient = self.lenient.saturating_sub(1);
         let Some((now, _)) = newest.zip(known).filter(|(now, known)| now < known) else {
@@ -82,15 +96,13 @@ impl Feed {
             }
             return false;
         }
-        self.looks.clear();
+        self.restart();
         true
     }
 
     /// Remembers a look that began at `read_at` and saw everything newer than the horizon.
     pub(crate) fn looked(&mut self, read_at: Duration, newest: Option<i64>, lag: Duration) {
-        let newest = newest
-            .unwrap_or(i64::MIN)
-            .max(self.looks.last().map_or(i64::MIN, |(_, newest)| *newest));
+        let newest = newest.unwrap_or(i64::MIN).max(self.newest().unwrap_or(i64::MIN));
         // Keep what is within the lag of the last look, and one before.
         let settled = self
             .looks

@@ -2,6 +2,7 @@
 
 mod entry;
 mod feed;
+mod joint;
 mod look;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -13,6 +14,7 @@ pub(crate) use entry::Source;
 use entry::{Entry, Missed, Needs, Shown};
 pub(crate) use feed::Count;
 use feed::Feed;
+pub(crate) use joint::Newest;
 use look::{declares, differs, observed};
 
 use crate::body::mark_of;
@@ -56,6 +58,8 @@ pub(crate) struct Mirror {
     suspects: BTreeSet<Arc<str>>,
     owned: Feed,
     foreign: Feed,
+    /// Looks at both at once.
+    joint: Feed,
 }
 
 impl Mirror {
@@ -71,6 +75,7 @@ impl Mirror {
             suspects: BTreeSet::new(),
             owned: Feed::default(),
             foreign: Feed::default(),
+            joint: Feed::default(),
         }
     }
 

@@ -291,6 +291,9 @@ impl World {
                 None if expression.contains("NOT (") => {
                     object["resource_type"] == "PolicyNatRule" && !owned(object)
                 }
+                None if expression.contains(" OR (") => {
+                    object["resource_type"] == "PolicyNatRule" || owned(object)
+                }
                 None => owned(object),
             })
             .filter(|object| !hidden || object["marked_for_delete"] == false)
