@@ -1,17 +1,19 @@
-//! Collects what this instance has in NSX and no custom resource asks for: what a finalizer removed by force left
-//! behind, or what a restored backup brought back.
+//! Collects what this instance has and no custom resource asks for: what a finalizer removed by force left behind, what a
+//! restored backup brought back, or what a call made that was given up for lost long ago.
 //!
 //! Nothing is collected by its name. What decides is the UID on the object, and that it was an orphan in two complete
 //! reads of NSX. Where a custom resource of the same name stands, made anew since, it takes over what it wants of the old
-//! one first; only what is left after that goes.
+//! one first; only what is left after that goes. In vCenter, which tells of each change by itself, a port group goes that
+//! has been an orphan for a while; one whose network stands again never.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use topology::Owner;
+use vsphere::Moref;
 
 use crate::context::Context;
 use crate::controllers::common::submit_removal;
@@ -24,6 +26,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Objects that are collected after one read at most: a mistake, if there were one, would be slow.
 const AT_ONCE: usize = 200;
 
+/// How long a port group must have been an orphan.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// An orphan: policy path and type.
 type Orphan = (String, String);
 
@@ -33,6 +38,8 @@ struct Found {
     reads: u64,
     /// Orphans in the last complete read.
     orphans: HashSet<Orphan>,
+    /// Port groups that are orphans, since when.
+    port_groups: HashMap<Moref, Instant>,
 }
 
 /// Collects for as long as the process runs.
@@ -44,12 +51,9 @@ pub async fn run(ctx: Arc<Context>) {
     loop {
         tokio::time::sleep(LOOK).await;
         for connected in ctx.sites.connections() {
-            look(
-                &ctx,
-                &connected,
-                sites.entry(connected.fingerprint.clone()).or_default(),
-            )
-            .await;
+            let found = sites.entry(connected.fingerprint.clone()).or_default();
+            look(&ctx, &connected, found).await;
+            look_at_port_groups(&ctx, &connected, &mut found.port_groups).await;
         }
     }
 }
@@ -93,6 +97,61 @@ async fn look(ctx: &Context, connected: &Connected, found: &mut Found) {
             Err(error) => tracing::info!(site = connected.name, of, %error, "not collected"),
         }
     }
+}
+
+async fn look_at_port_groups(ctx: &Context, connected: &Connected, since: &mut HashMap<Moref, Instant>) {
+    if !connected.vsphere.is_loaded() {
+        return;
+    }
+    let marked = connected.vsphere.read(|inventory| {
+        let groups = inventory
+            .port_groups
+            .values()
+            .filter(|group| group.vms.is_empty());
+        let owned = groups.filter_map(|group| Some((Owner::from_mark(&group.description)?, group)));
+        let ours = owned.filter(|(owner, _)| owner.instance == connected.instance);
+        ours.map(|(owner, group)| (owner, group.moref.clone(), group.name.clone()))
+            .collect::<Vec<_>>()
+    });
+    if marked.is_empty() && since.is_empty() {
+        return;
+    }
+    let claims = Declarations::of(ctx);
+    let orphans: HashMap<Moref, String> = marked
+        .into_iter()
+        .filter(|(owner, ..)| !claims.leave_alone(owner, |_| false))
+        .map(|(_, moref, name)| (moref, name))
+        .collect();
+    for moref in overdue(since, orphans.keys(), Instant::now()) {
+        let name = orphans.get(&moref).map_or("", String::as_str);
+        if connected.may_write().is_err() {
+            return;
+        }
+        match connected.vsphere.destroy(&moref).await {
+            Ok(()) => tracing::info!(site = connected.name, port_group = name, "collected"),
+            Err(error) => {
+                tracing::info!(site = connected.name, port_group = name, %error, "not collected");
+                since.insert(moref, Instant::now());
+            }
+        }
+    }
+}
+
+/// Orphans that have been some for long enough. What is none any more is forgotten.
+fn overdue<'a>(
+    since: &mut HashMap<Moref, Instant>,
+    orphans: impl Iterator<Item = &'a Moref>,
+    now: Instant,
+) -> Vec<Moref> {
+    let known: HashMap<Moref, Instant> = orphans
+        .map(|moref| (moref.clone(), since.get(moref).copied().unwrap_or(now)))
+        .collect();
+    *since = known;
+    since
+        .iter()
+        .filter(|(_, since)| now.duration_since(**since) >= GRACE)
+        .map(|(moref, _)| moref.clone())
+        .collect()
 }
 
 /// What was an orphan before and is one still, by whose it was: what belongs together goes together.
@@ -226,6 +285,23 @@ mod tests {
         for (case, owner, ready, expected) in cases {
             assert_eq!(declared.leave_alone(&owner, |_| ready), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn port_groups_are_given_time() {
+        let group = |n: u32| Moref::new("DistributedVirtualPortgroup", format!("dvportgroup-{n}"));
+        let (one, two) = (group(1), group(2));
+        let start = Instant::now();
+        let mut since = HashMap::new();
+        assert!(overdue(&mut since, [&one].into_iter(), start).is_empty());
+        assert!(overdue(&mut since, [&one, &two].into_iter(), start + GRACE / 2).is_empty());
+        let late = overdue(&mut since, [&one, &two].into_iter(), start + GRACE);
+        assert_eq!(late, std::slice::from_ref(&one));
+        assert!(overdue(&mut since, [].into_iter(), start + GRACE).is_empty());
+        assert!(
+            overdue(&mut since, [&one].into_iter(), start + GRACE * 2).is_empty(),
+            "it was claimed meanwhile"
+        );
     }
 
     #[test]

@@ -178,9 +178,11 @@ impl Bench<'_> {
         Self::say(&format!("watching it at rest for {minutes} minutes"));
         tokio::time::sleep(Duration::from_secs(60 * u64::from(minutes))).await;
         let vcenter = calls::read(&self.lab.vcenter.control).await?;
+        let nsx = self.nsx_calls().await?;
+        Self::say(&format!("{:?}", calls::counted(&nsx)));
         let rest = Rest {
             minutes: f64::from(minutes),
-            nsx_calls: self.nsx_calls().await?.len(),
+            nsx_calls: nsx.len(),
             vcenter_calls: vcenter
                 .iter()
                 .filter(|call| call.client == self.lab.vcenter.username && call.counts_at_vcenter())

@@ -214,6 +214,8 @@ async fn strike(
 ) -> Result<()> {
     match fault.lasting {
         Lasting::UntilTold(reason) => stage.told(reason).await,
+        // The fault's own setting would count as left behind.
+        Lasting::Throughout if phase == Phase::Delete => stage.gone(life).await,
         Lasting::Once | Lasting::Throughout => stage
             .settle(life, phase, expected, usual.states.get(&phase))
             .await

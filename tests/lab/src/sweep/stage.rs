@@ -242,9 +242,7 @@ impl Stage {
         reference: Option<&State>,
     ) -> Result<State> {
         if phase == Phase::Delete {
-            let none = |objects: &Objects| life.keys.iter().all(|key| !objects.contains_key(key));
-            let gone = self.watch.until("to be gone", PATIENCE, none);
-            self.lab.while_alive(gone).await?;
+            self.gone(life).await?;
             self.clean().await?;
             return Ok(State::new());
         }
@@ -267,6 +265,16 @@ impl Stage {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Waits until a life's custom resources are gone.
+    ///
+    /// # Errors
+    /// One stays.
+    pub async fn gone(&self, life: &Life) -> Result<()> {
+        let none = |objects: &Objects| life.keys.iter().all(|key| !objects.contains_key(key));
+        let gone = self.watch.until("to be gone", PATIENCE, none);
+        self.lab.while_alive(gone).await.map(|_| ())
     }
 
     async fn state(&self, life: &Life, objects: &Objects) -> Result<State> {
