@@ -140,6 +140,7 @@ impl Sync {
     /// Everything there is to know before anything may be planned: one read for the rules of all gateways in use, where
     /// a list of each would cost one or more.
     async fn load(&mut self) -> Result<(), Error> {
+        let read_at = self.core.now();
         self.full(Scope::Owned).await?;
         let gateways = self.core.mirror().gateways_in_use();
         if gateways.is_empty() {
@@ -150,7 +151,9 @@ impl Sync {
                 mirror.watch_gateway(gateway);
             }
         });
-        self.full(Scope::Foreign).await
+        self.full(Scope::Foreign).await?;
+        self.core.change(|mirror| mirror.looked_apart(read_at));
+        Ok(())
     }
 
     /// Shows the mirror the rows of each page as it comes; a page's read begins when the one before has ended.

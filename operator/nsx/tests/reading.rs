@@ -50,6 +50,26 @@ async fn searches_at_rest(manager: &Manager, looks: usize) -> usize {
 }
 
 #[tokio::test]
+async fn at_rest_one_search_is_enough_for_objects_of_ours_and_rules_of_others() {
+    let manager = Manager::start().await;
+    manager.put(EDGE, "Tier1", &json!({}));
+    manager.put(&rule("theirs"), "PolicyNatRule", &json!({"action": "DNAT"}));
+    manager.put(&rule("ours"), "PolicyNatRule", &json!({"tags": owner_tags()}));
+    let engine = eager(&manager).await;
+    engine.sure().await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let (all, joint) = (manager.calls("GET", "search"), manager.calls("GET", "OR"));
+    while manager.calls("GET", "search") < all + 10 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (all, joint) = (
+        manager.calls("GET", "search") - all,
+        manager.calls("GET", "OR") - joint,
+    );
+    assert_eq!(joint, all);
+}
+
+#[tokio::test]
 async fn more_than_a_page_is_read_in_pages() {
     let manager = Manager::start().await;
     seed(&manager, 2345);

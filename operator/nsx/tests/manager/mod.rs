@@ -104,7 +104,7 @@ impl Manager {
         engine
     }
 
-    /// Calls so far whose method and path hold these words.
+    /// Calls so far with this method, whose path and query hold this.
     pub fn calls(&self, method: &str, part: &str) -> usize {
         self.lock()
             .log
@@ -408,7 +408,8 @@ fn collection(wrapper: &str) -> &'static str {
 
 /// Logs a call and picks the first fault that fits it.
 fn note(world: &mut World, method: &Method, uri: &Uri, body: &[u8]) -> Option<Fault> {
-    world.log.push((method.to_string(), uri.path().to_owned()));
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    world.log.push((method.to_string(), target.to_owned()));
     let wanted = format!("{uri} {}", String::from_utf8_lossy(body));
     let fits = |(m, part, _): &(Method, String, Fault)| m == method && wanted.contains(part);
     let at = world.faults.iter().position(fits)?;
