@@ -32,7 +32,7 @@ use crate::wake::Topic;
 const UNDER_WAY: [&str; 4] = ["Pending", "Realizing", "Booting", "Loading"];
 /// How often something blocked is looked at even if nothing tells of a change.
 const BLOCKED_RECHECK: Duration = Duration::from_secs(15);
-/// How often something under way is looked at even if nothing tells of a change.
+/// After how long something under way is looked at even if nothing tells of a change.
 const PROGRESS_RECHECK: Duration = Duration::from_secs(5);
 
 /// A kind that this operator reconciles.
@@ -46,6 +46,8 @@ pub trait Declared:
     /// How long something may be under way before a status write tells of it. A new object says so from birth, so that
     /// only what takes minutes is worth a write.
     const PATIENCE: Duration = Duration::from_secs(30);
+    /// After how long something under way is looked at for the first time, though nothing told of a change.
+    const RECHECK: Duration = PROGRESS_RECHECK;
 
     /// The status as the cache has it.
     fn current(&self) -> Option<&Self::Status>;
@@ -319,7 +321,7 @@ fn settle<K: Declared>(
         // Most waits end before anyone could read of them: such a write would only cost.
         let left = quiet.saturating_sub(age) + Duration::from_millis(10);
         return (
-            Action::requeue(retry(class, standing.attempts).min(left)),
+            Action::requeue(retry::<K>(class, standing.attempts).min(left)),
             summary.reason,
         );
     }
@@ -339,7 +341,7 @@ fn settle<K: Declared>(
     let event = news.then(|| event(&summary, &previous)).flatten();
     post_status(object, ctx, key, details, (&before, standing.attempts), event);
     let action = if class.is_some() {
-        Action::requeue(retry(class, standing.attempts))
+        Action::requeue(retry::<K>(class, standing.attempts))
     } else {
         Action::await_change()
     };
@@ -352,10 +354,10 @@ fn now() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-fn retry(class: Option<Class>, attempts: u32) -> Duration {
+fn retry<K: Declared>(class: Option<Class>, attempts: u32) -> Duration {
     match class {
         None => Duration::MAX,
-        Some(Class::Progress) => PROGRESS_RECHECK,
+        Some(Class::Progress) => K::RECHECK,
         Some(Class::Transient) => backoff(attempts),
         Some(Class::Blocked) => BLOCKED_RECHECK,
         Some(Class::Terminal) => Duration::from_mins(10),

@@ -213,7 +213,7 @@ impl Engine {
         let core = &self.inner.core;
         self.inner
             .references
-            .resolve(core, what, id_or_name, core.resync)
+            .resolve(core, &self.inner.known_gateways, (what, id_or_name), core.resync)
             .await
     }
 

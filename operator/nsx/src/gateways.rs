@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::row::Row;
-use crate::{Error, Priority};
+use crate::{Error, Priority, Referable};
 
 /// What finds every gateway, and what says where its services run.
 const QUERY: &str = "resource_type:(Tier0 OR Tier1 OR LocaleServices) AND marked_for_delete:false";
@@ -42,17 +42,7 @@ impl Gateways {
         period: Duration,
     ) -> Result<Option<Gateway>, Error> {
         let mut read = self.read.lock().await;
-        if read.as_ref().is_none_or(|(at, _)| at.elapsed() >= period) {
-            // By path: what a torn read shows twice counts once.
-            let mut rows = BTreeMap::new();
-            let take = |page: Vec<Row>| rows.extend(page.into_iter().map(|row| (Arc::clone(&row.path), row)));
-            core.search.all(QUERY, None, take).await?;
-            let rows: Vec<Row> = rows.into_values().collect();
-            *read = Some((Instant::now(), grouped(&rows)));
-        }
-        let Some((_, known)) = read.as_mut() else {
-            return Ok(None);
-        };
+        let known = fresh(&mut read, core, period).await?;
         if let Some(gateway) = known.get(path) {
             return Ok(Some(gateway.clone()));
         }
@@ -62,6 +52,57 @@ impl Gateways {
         }
         Ok(gateway)
     }
+
+    /// The body of the gateway that a reference means, if the search for all of them tells: ten references cost no more
+    /// than one.
+    pub(crate) async fn find(
+        &self,
+        core: &Core,
+        kind: Referable,
+        name: &str,
+        period: Duration,
+    ) -> Result<Option<Arc<Value>>, Error> {
+        let mut read = self.read.lock().await;
+        let known = fresh(&mut read, core, period).await?;
+        Ok(named(known, kind, name).map(|gateway| Arc::clone(&gateway.body)))
+    }
+}
+
+/// What is known of all gateways, no older than `period`.
+async fn fresh<'a>(
+    read: &'a mut Option<(Instant, HashMap<String, Gateway>)>,
+    core: &Core,
+    period: Duration,
+) -> Result<&'a mut HashMap<String, Gateway>, Error> {
+    let known = if let Some(known) = read.take().filter(|(at, _)| at.elapsed() < period) {
+        known
+    } else {
+        // By path: what a torn read shows twice counts once.
+        let mut rows = BTreeMap::new();
+        let take = |page: Vec<Row>| rows.extend(page.into_iter().map(|row| (Arc::clone(&row.path), row)));
+        core.search.all(QUERY, None, take).await?;
+        let rows: Vec<Row> = rows.into_values().collect();
+        (Instant::now(), grouped(&rows))
+    };
+    Ok(&mut read.insert(known).1)
+}
+
+/// The gateway of that kind with an id, or else with a display name that no other bears.
+fn named<'a>(known: &'a HashMap<String, Gateway>, kind: Referable, name: &str) -> Option<&'a Gateway> {
+    let collection = kind.collection();
+    let path = if name.starts_with(collection) {
+        name.to_owned()
+    } else {
+        format!("{collection}/{name}")
+    };
+    if let Some(gateway) = known.get(&path) {
+        return Some(gateway);
+    }
+    let mut bearers = known.values().filter(|gateway| {
+        gateway.body.get("resource_type").and_then(Value::as_str) == Some(kind.resource_type())
+            && gateway.body.get("display_name").and_then(Value::as_str) == Some(name)
+    });
+    bearers.next().filter(|_| bearers.next().is_none())
 }
 
 /// Gateways by their path, each with its locale services.
@@ -110,6 +151,39 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_gateway_is_meant_by_its_id_or_by_a_name_of_its_own() {
+        let row = |path: &str, kind: &str, name: &str| {
+            Row::new(&json!({"path": path, "resource_type": kind, "display_name": name}))
+        };
+        let known = grouped(&[
+            row("/infra/tier-1s/3f2a", "Tier1", "edge"),
+            row("/infra/tier-1s/edge2", "Tier1", "plain"),
+            row("/infra/tier-1s/77aa", "Tier1", "twice"),
+            row("/infra/tier-1s/88bb", "Tier1", "twice"),
+            row("/infra/tier-0s/9c", "Tier0", "edge"),
+        ]);
+        let found = |kind, name| {
+            named(&known, kind, name).and_then(|gateway| gateway.body["path"].as_str().map(str::to_owned))
+        };
+        let cases = [
+            (Referable::Tier1, "edge", Some("/infra/tier-1s/3f2a")),
+            (Referable::Tier0, "edge", Some("/infra/tier-0s/9c")),
+            (Referable::Tier1, "edge2", Some("/infra/tier-1s/edge2")),
+            (
+                Referable::Tier1,
+                "/infra/tier-1s/77aa",
+                Some("/infra/tier-1s/77aa"),
+            ),
+            (Referable::Tier1, "twice", None),
+            (Referable::Tier0, "plain", None),
+            (Referable::Tier1, "none", None),
+        ];
+        for (kind, name, expected) in cases {
+            assert_eq!(found(kind, name).as_deref(), expected, "{kind} {name}");
+        }
+    }
 
     #[test]
     fn locale_services_go_with_the_gateway_above_them() {

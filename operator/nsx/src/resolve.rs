@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::core::Core;
+use crate::gateways::Gateways;
 use crate::row::Row;
 use crate::{Error, Observed, Priority, Realization, Referable};
 
@@ -27,8 +28,8 @@ impl References {
     pub(crate) async fn resolve(
         &self,
         core: &Core,
-        kind: Referable,
-        name: &str,
+        gateways: &Gateways,
+        (kind, name): (Referable, &str),
         period: Duration,
     ) -> Result<Observed, Error> {
         let slot = {
@@ -41,7 +42,7 @@ impl References {
         {
             return outcome.clone();
         }
-        let outcome = look(core, kind, name).await;
+        let outcome = find(core, gateways, (kind, name), period).await;
         let lasting = matches!(
             outcome,
             Ok(_) | Err(Error::Unresolved { .. } | Error::Ambiguous { .. })
@@ -51,6 +52,21 @@ impl References {
     }
 }
 
+async fn find(
+    core: &Core,
+    gateways: &Gateways,
+    (kind, name): (Referable, &str),
+    period: Duration,
+) -> Result<Observed, Error> {
+    if matches!(kind, Referable::Tier0 | Referable::Tier1)
+        && let Some(body) = gateways.find(core, kind, name, period).await?
+    {
+        return Ok(observed(kind, &Row::new(&body)));
+    }
+    look(core, kind, name).await
+}
+
+/// Looks it up where it is: the search index may lag behind.
 async fn look(core: &Core, kind: Referable, name: &str) -> Result<Observed, Error> {
     let collection = kind.collection();
     let id = name

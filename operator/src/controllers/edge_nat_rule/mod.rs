@@ -11,6 +11,7 @@ mod target;
 mod validate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use vic_crds::{EdgeNatRule, EdgeNatRuleStatus, ManagementPolicy};
@@ -25,6 +26,8 @@ use crate::runner::{Declared, key_of, repairs_of};
 impl Declared for EdgeNatRule {
     type Status = EdgeNatRuleStatus;
     const KIND: Kind = Kind::EdgeNatRule;
+    /// NSX and vCenter tell of all that a rule waits for. Ten thousand that wait for their turn are not asked meanwhile.
+    const RECHECK: Duration = Duration::from_secs(30);
 
     fn current(&self) -> Option<&EdgeNatRuleStatus> {
         self.status.as_ref()

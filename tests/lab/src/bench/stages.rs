@@ -151,6 +151,7 @@ impl Bench<'_> {
         // What it would write in vain would come within a moment.
         tokio::time::sleep(Duration::from_secs(5)).await;
         let nsx = self.nsx_calls().await?;
+        Self::say(&format!("{:?}", calls::counted(&nsx)));
         let logins = |call: &&Call| call.path.contains("/session/");
         let restart = WarmRestart {
             seconds,
