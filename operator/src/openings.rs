@@ -82,9 +82,7 @@ fn reconciled<K: Declared>(ctx: &Context, store: &Store<K>) -> bool {
 /// Waits until it holds, or long enough: what takes longer is waited for object by object.
 async fn until(ctx: &Context, holds: impl Fn() -> bool) {
     let mut looks = ctx.tracker.first_looks();
-    let waiting = async {
-        while !holds() && looks.changed().await.is_ok() {}
-    };
+    let waiting = async { while !holds() && looks.changed().await.is_ok() {} };
     let _ = tokio::time::timeout(LIMIT, waiting).await;
 }
 
