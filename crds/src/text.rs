@@ -160,6 +160,18 @@ text! {
     Period { "maxLength": 16, "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2 }
 }
 text! {
+    /// When something happens, in the five fields of cron, such as `0 2 * * SAT`.
+    Schedule { "maxLength": 96, "pattern": "^[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}$" }
+}
+text! {
+    /// A time zone of the IANA database, such as `Europe/Berlin`.
+    TimeZone { "maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$" }
+}
+text! {
+    /// The name of a plan: twelve hexadecimal digits.
+    PlanId { "pattern": "^[0-9a-f]{12}$" }
+}
+text! {
     /// An amount of memory in Kubernetes' notation, such as `2Gi`.
     Memory { "maxLength": 16, "pattern": "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$" }
 }

@@ -5,8 +5,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+mod maintenance;
 mod options;
 
+pub use maintenance::*;
 pub use options::*;
 
 use crate::common::{
@@ -96,6 +98,9 @@ pub struct VirtualContainerHostSpec {
     /// What Ready depends on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Readiness>,
+    /// When the endpoint VM may be restarted for a change. Absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     /// Whether the operator changes anything. Absent: `Enforce`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_policy: Option<ManagementPolicy>,
@@ -462,9 +467,12 @@ pub struct VirtualContainerHostStatus {
     /// What outside names were resolved to when the VCH was first realized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
-    /// What would be done, with `Observe` or while something blocks.
+    /// What would be done, with `Observe` or while something blocks; what is being done, while the VM restarts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<String>,
+    /// The name of the plan, if it restarts the endpoint VM: `maintenance.approvedPlan` takes it.
+    #[serde(rename = "planID", default, skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<String>,
 }
 
 /// Addresses of the endpoint VM by role.

@@ -5,6 +5,7 @@
 //! engines' mirrors, *apply* executes the plan, *status* says what came of it.
 
 pub mod certificates;
+pub mod changes;
 pub mod claims;
 pub mod collect;
 pub mod conditions;

@@ -222,6 +222,47 @@ fn paused_summary(conditions: &[Condition]) -> Summary {
     }
 }
 
+/// Writes a status before something is done that users should have read of; what was written before is not written again.
+///
+/// # Errors
+/// The kube-apiserver refuses it: then nothing is to be done.
+pub(crate) async fn announce<K: Declared>(
+    object: &K,
+    ctx: &Context,
+    key: &ObjectKey,
+    details: &mut K::Status,
+    news: &Failure,
+) -> Result<(), Failure> {
+    let uid = object.uid().unwrap_or_default();
+    let before = ctx
+        .tracker
+        .written(key, &uid)
+        .unwrap_or_else(|| text_of::<K>(object.current()).into());
+    let generation = object.meta().generation;
+    let conditions = news
+        .summary()
+        .conditions(generation, K::conditions(details), now());
+    K::conclude(details, generation, conditions);
+    let text = text_of::<K>(Some(details));
+    if *text == *before {
+        return Ok(());
+    }
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let api = K::api(ctx.client.clone(), &key.namespace);
+    let (name, details) = (key.name.clone(), details.clone());
+    ctx.outbox.post(key, move || async move {
+        // Nobody listens any more only where the reconcile was broken off.
+        let _ = answer.send(kube_io::apply_status(&api, &name, &details).await);
+    });
+    let Ok(written) = answered.await else {
+        return Err(ApplyError::TimedOut(0).into());
+    };
+    ctx.metrics.kube_wrote(key.kind, "status", &written);
+    written.map_err(ApplyError::Kube)?;
+    ctx.tracker.wrote(key, Some(text.into()));
+    Ok(())
+}
+
 /// Hands the removal of the finalizer over.
 fn release<K: Declared>(
     api: &kube::Api<K>,

@@ -34,6 +34,9 @@ pub enum ApplyError {
     /// The endpoint VM is starting.
     #[error("{0}")]
     Booting(String),
+    /// The endpoint VM is restarted for a change.
+    #[error("endpoint VM {0} is restarted for a change; status.plan says for which")]
+    Restarting(String),
     /// A part of the endpoint VM did not start.
     #[error("{component} did not start in the endpoint VM: {message}")]
     ComponentFailed {
@@ -90,6 +93,7 @@ pub(super) fn verdict_of(error: &ApplyError) -> Verdict {
         ApplyError::Realizing(_) => verdict("Realizing", Programmed, Class::Progress),
         ApplyError::RealizationFailed { .. } => verdict("RealizationFailed", Programmed, Class::Blocked),
         ApplyError::Booting(_) => verdict("Booting", Programmed, Class::Progress),
+        ApplyError::Restarting(_) => verdict("Restarting", Programmed, Class::Progress),
         ApplyError::ComponentFailed { .. } => verdict("ComponentFailed", Programmed, Class::Blocked),
         ApplyError::DockerApi { .. } => verdict("DockerAPIUnreachable", Programmed, Class::Transient),
         ApplyError::Certificates(_) => verdict("CertificatesInvalid", Programmed, Class::Blocked),

@@ -2,7 +2,7 @@
 //! the id in its name while it has no mark yet: a crash between two calls leaves nothing that is not found.
 
 use topology::Owner;
-use vsphere::{Folder, Inventory, Moref, Pool, PoolConfig, Vm};
+use vsphere::{DatastorePath, Folder, Inventory, Moref, Pool, PoolConfig, Vm};
 
 use super::dereference::References;
 use super::validate::Wanted;
@@ -33,6 +33,8 @@ pub(super) struct State {
     /// Containers that run, and those that do not.
     pub(super) running: usize,
     pub(super) stopped: usize,
+    /// Disks of containers, with the name of their VM.
+    pub(super) disks: Vec<(String, DatastorePath)>,
     /// What has a name that we need: a few words, and the object.
     pub(super) taken: Option<(String, Moref)>,
     /// Another VCH's endpoint VM on our bridge network.
@@ -151,8 +153,14 @@ pub(in crate::controllers) fn watch(ctx: &Context, key: &ObjectKey, site: &str, 
 
 fn read(inventory: &Inventory, wanted: &Wanted) -> State {
     let own = own(inventory, &wanted.owner);
-    let containers = guests(inventory, &own).into_iter().filter(|vm| is_container(vm));
-    let (running, stopped): (Vec<_>, Vec<_>) = containers.partition(|vm| vm.power == vsphere::PowerState::On);
+    let containers: Vec<&Vm> = guests(inventory, &own)
+        .into_iter()
+        .filter(|vm| is_container(vm))
+        .collect();
+    let disks = containers.iter().flat_map(|vm| disks(vm)).collect();
+    let (running, stopped): (Vec<_>, Vec<_>) = containers
+        .into_iter()
+        .partition(|vm| vm.power == vsphere::PowerState::On);
     State {
         pool: own.pool.map(|pool| {
             let place = Place {
@@ -172,9 +180,17 @@ fn read(inventory: &Inventory, wanted: &Wanted) -> State {
         vm: own.vm.cloned(),
         running: running.len(),
         stopped: stopped.len(),
+        disks,
         taken: taken(inventory, wanted, &own),
         bridge_user: bridge_user(inventory, wanted, &own),
     }
+}
+
+fn disks(vm: &Vm) -> impl Iterator<Item = (String, DatastorePath)> {
+    vm.devices
+        .iter()
+        .filter(|device| device.kind == "VirtualDisk")
+        .filter_map(|device| Some((vm.name.clone(), device.file.as_deref()?.parse().ok()?)))
 }
 
 /// What has the name that our pool, folder or VM shall have.

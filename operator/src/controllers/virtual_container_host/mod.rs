@@ -7,6 +7,7 @@ mod containers;
 mod datastore;
 mod dereference;
 pub(in crate::controllers) mod find;
+mod maintenance;
 mod networks;
 mod options;
 mod plan;
@@ -19,15 +20,17 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use vic_crds::{ManagementPolicy, VirtualContainerHost, VirtualContainerHostStatus};
 
 use crate::certificates::{self, Bundle, CertificateError};
 use crate::conditions::Summary;
 use crate::context::Context;
-use crate::failure::{ApplyError, Failure};
+use crate::failure::{ApplyError, Failure, PlanError};
 use crate::kind::{Kind, ObjectKey};
-use crate::runner::{Declared, key_of, repairs_of};
+use crate::metrics::Repairs;
+use crate::runner::{Declared, announce, key_of, repairs_of};
 
 /// Longest name of a VCH, as VIC has it.
 const NAME_LIMIT: usize = 31;
@@ -103,14 +106,28 @@ impl Reconciling<'_> {
         let connection = connection::read(ctx, self.vch, &wanted.owner).await?;
         let bundle = self.certificates(observing).await?;
         let plan = plan::plan(wanted, &state, bundle.as_ref())?;
-        details.plan = if observing { plan.lines() } else { Vec::new() };
-        if observing && !plan.is_empty() {
-            return Ok(status::drifted());
+        let plan::Parts { live, restart } = plan::parts(wanted, bundle.as_ref(), plan);
+        details.plan_id = restart.as_ref().map(|restart| restart.id.clone());
+        if observing {
+            details.plan = live.lines();
+            details
+                .plan
+                .extend(restart.iter().flat_map(|restart| restart.plan.lines()));
+            if !details.plan.is_empty() {
+                return Ok(status::drifted());
+            }
         }
-        if let Some(bundle) = &bundle {
+        if let Some(bundle) = bundle.as_ref().filter(|_| !observing) {
             status::pin_names(references, details);
             let repairs = repairs_of(self.vch, ctx, self.key);
-            apply::apply(ctx, ground, wanted, &state, bundle, plan, &repairs).await?;
+            apply::apply(ctx, ground, wanted, &state, bundle, live, &repairs).await?;
+            if let Some(restart) = restart {
+                // What the VM refers to may have been made just now.
+                let state = find::state(ctx, self.key, references, wanted);
+                self.restart(restart, &state, bundle, &repairs, details).await?;
+            }
+            details.plan.clear();
+            details.plan_id = None;
         }
         let state = find::state(ctx, self.key, references, wanted);
         let up = status::up(wanted, &state, bundle.as_ref(), details)?;
@@ -119,6 +136,35 @@ impl Reconciling<'_> {
             connection::write(ctx, self.vch, &wanted.owner, connection.as_ref(), data, details).await?;
         }
         status::serving(wanted, &up, bundle.as_ref()).await
+    }
+
+    /// Changes what needs the endpoint VM to be off, as soon as that may be; before that, the status says what.
+    async fn restart(
+        &self,
+        restart: plan::Restart,
+        state: &find::State,
+        bundle: &Bundle,
+        repairs: &Repairs,
+        details: &mut VirtualContainerHostStatus,
+    ) -> Result<(), Failure> {
+        let Self { ctx, wanted, .. } = self;
+        details.plan = restart.plan.lines();
+        let vm = wanted.endpoint.name.clone();
+        if let Some(until) = maintenance::waits_for(&wanted.maintenance, &restart.id, Timestamp::now()) {
+            // What runs is told of as it is; that it is not as wanted is the outcome in any case.
+            let _ = status::up(wanted, state, Some(bundle), details);
+            return Err(PlanError::RestartWaits { vm, until }.into());
+        }
+        announce(
+            self.vch,
+            ctx,
+            self.key,
+            details,
+            &ApplyError::Restarting(vm).into(),
+        )
+        .await?;
+        let ground = &self.references.ground;
+        apply::apply(ctx, ground, wanted, state, bundle, restart.plan, repairs).await
     }
 
     async fn certificates(&self, observing: bool) -> Result<Option<Bundle>, ApplyError> {

@@ -161,6 +161,7 @@ fn check(wanted: &Wanted, state: &State) -> Result<(), Failure> {
         return Err(PlanError::InUse(text).into());
     }
     misplaced(state, vm)?;
+    restart::check_volumes(wanted, state, vm)?;
     reachable(vm)
 }
 
@@ -518,6 +519,10 @@ pub(super) fn own_keys(wanted: &Wanted, bundle: &Bundle) -> Map {
         (SECRETS_KEY.to_owned(), secrets(wanted, bundle)),
     ])
 }
+
+mod restart;
+
+pub(super) use restart::{Parts, Restart, parts};
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -10,6 +10,7 @@ use vsphere::{Allocation, DatastorePath, Moref, PoolConfig};
 use super::NAME_LIMIT;
 use super::claims::Claims;
 use super::dereference::References;
+use super::maintenance::{self, Maintenance};
 use super::networks::{self, Networks};
 use super::options;
 use crate::certificates;
@@ -41,6 +42,7 @@ pub(super) struct Wanted {
     pub(super) images: DatastorePath,
     pub(super) tls: TlsWanted,
     pub(super) docker_required: bool,
+    pub(super) maintenance: Maintenance,
     pub(super) claims: Claims,
 }
 
@@ -65,6 +67,7 @@ pub(super) fn validate(
         pool,
         memory_mb,
         options,
+        maintenance,
     } = parts(vch, key, references, &grants)?;
     let spec = &vch.spec;
     let owner = ctx.owner(key, vch.metadata.uid.as_deref().unwrap_or_default());
@@ -94,6 +97,7 @@ pub(super) fn validate(
         release,
         tls,
         docker_required,
+        maintenance,
         claims,
     })
 }
@@ -107,6 +111,7 @@ struct Parts {
     pool: PoolConfig,
     memory_mb: i64,
     options: Options,
+    maintenance: Maintenance,
 }
 
 /// All parts of a spec, or all that is wrong with them.
@@ -129,6 +134,7 @@ fn parts(
         .and_then(|endpoint| endpoint.memory.as_ref());
     let memory_mb = findings.take(memory.map_or(Ok(MEMORY_MB), vm_memory));
     let options = findings.take(options::options(spec));
+    let maintenance = findings.take(maintenance::resolve(spec.maintenance.as_ref()));
     let tls = name
         .as_deref()
         .zip(networks.as_ref())
@@ -143,6 +149,7 @@ fn parts(
             pool: pool?,
             memory_mb: memory_mb?,
             options: options?,
+            maintenance: maintenance?,
         })
     };
     findings.conclude(parts())
@@ -438,6 +445,7 @@ mod tests {
                 connection_secret_ref: None,
                 on_delete: None,
                 readiness: None,
+                maintenance: None,
                 management_policy: None,
                 deletion_policy: None,
             },

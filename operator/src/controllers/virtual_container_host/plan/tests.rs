@@ -8,6 +8,7 @@ use vsphere::{Allocation, Moref, PoolConfig};
 use super::super::claims::Claims;
 use super::super::find::tests::owner;
 use super::super::find::{BridgeUser, Place, birth_name};
+use super::super::maintenance::Maintenance;
 use super::super::validate::TlsWanted;
 use super::*;
 use crate::certificates;
@@ -48,6 +49,7 @@ pub(in super::super) fn wanted() -> Wanted {
             },
         },
         docker_required: true,
+        maintenance: Maintenance::default(),
         claims: Claims::default(),
     }
 }
@@ -438,4 +440,110 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     }
     assert!(check(&wanted, &whole(&wanted, &bundle)).is_ok());
     assert!(check(&wanted, &State::default()).is_ok());
+}
+
+fn split(wanted: &Wanted, state: &State, bundle: &Bundle) -> Parts {
+    parts(wanted, Some(bundle), plan(wanted, state, Some(bundle)).unwrap())
+}
+
+/// What is changed at once, and what with a restart.
+fn divided(wanted: &Wanted, state: &State, bundle: &Bundle) -> (Vec<Action>, Vec<Action>) {
+    let Parts { live, restart } = split(wanted, state, bundle);
+    let actions = |plan: Plan<Action>| plan.steps.into_iter().map(|step| step.action).collect();
+    (
+        actions(live),
+        restart.map(|restart| actions(restart.plan)).unwrap_or_default(),
+    )
+}
+
+#[test]
+fn live_changes_and_one_restart_for_all_others() {
+    use Action::*;
+    let before = wanted();
+    let bundle = bundle(&before);
+    let state = whole(&before, &bundle);
+    let limits = UpdatePool {
+        name: false,
+        limits: true,
+    };
+    let restart = vec![BringImages, PowerOff, ProtectVm, ConfigureVm, PowerOn];
+    let mut changed = wanted();
+    assert_eq!(divided(&changed, &state, &bundle), (vec![], vec![]));
+    changed.pool.cpu.limit = 5000;
+    assert_eq!(divided(&changed, &state, &bundle), (vec![limits.clone()], vec![]));
+    changed.endpoint.cpus = 4;
+    changed.endpoint.debug_level = 3;
+    changed.endpoint.options.container_limit = 7;
+    assert_eq!(divided(&changed, &state, &bundle), (vec![limits], restart));
+    let mut off = state.clone();
+    off.vm.as_mut().unwrap().power = PowerState::Off;
+    let parts = split(&changed, &off, &bundle);
+    assert!(parts.restart.is_none(), "a VM that is off waits for nothing");
+}
+
+#[test]
+fn a_plan_has_a_name_that_no_other_change_has() {
+    let before = wanted();
+    let bundle = bundle(&before);
+    let state = whole(&before, &bundle);
+    let name = |change: fn(&mut Wanted)| {
+        let mut wanted = wanted();
+        change(&mut wanted);
+        split(&wanted, &state, &bundle).restart.unwrap().id
+    };
+    let three = name(|wanted| wanted.endpoint.debug_level = 3);
+    assert_eq!(three, name(|wanted| wanted.endpoint.debug_level = 3));
+    assert!(three.len() == 12 && three.chars().all(|c| c.is_ascii_hexdigit()));
+    assert_ne!(
+        three,
+        name(|wanted| wanted.endpoint.debug_level = 2),
+        "the same line, another value"
+    );
+    assert_ne!(
+        three,
+        name(|wanted| {
+            wanted.endpoint.debug_level = 3;
+            wanted.endpoint.cpus = 4;
+        })
+    );
+}
+
+#[test]
+fn a_volume_store_in_use_stays() {
+    type Edit = fn(&mut Wanted);
+    let mut before = wanted();
+    let directory = DatastorePath::new("LocalDS_0", "vch1-volumes");
+    before.endpoint.volumes[0].place = VolumePlace::Directory(directory.clone());
+    let bundle = bundle(&before);
+    let mut state = whole(&before, &bundle);
+    let on = |path: &str| vec![("web".to_owned(), DatastorePath::new("LocalDS_0", path))];
+    let moved = |wanted: &mut Wanted| {
+        let elsewhere = DatastorePath::new("LocalDS_0", "elsewhere");
+        wanted.endpoint.volumes[0].place = VolumePlace::Directory(elsewhere);
+    };
+    let cases: [(&str, Edit, bool); 4] = [
+        (
+            "vch1-volumes/volumes/a/a.vmdk",
+            |wanted| wanted.endpoint.volumes.clear(),
+            false,
+        ),
+        ("vch1-volumes/volumes/a/a.vmdk", moved, false),
+        ("vch1-volumes/volumes/a/a.vmdk", |_| {}, true),
+        (
+            "vch1-volumes-2/a.vmdk",
+            |wanted| wanted.endpoint.volumes.clear(),
+            true,
+        ),
+    ];
+    for (disk, change, fine) in cases {
+        let mut wanted = wanted();
+        wanted.endpoint.volumes = before.endpoint.volumes.clone();
+        change(&mut wanted);
+        state.disks = on(disk);
+        let outcome = restart::check_volumes(&wanted, &state, state.vm.as_ref().unwrap());
+        assert_eq!(outcome.is_ok(), fine, "{disk}");
+        if let Err(error) = outcome {
+            assert!(error.to_string().contains("web"), "{error}");
+        }
+    }
 }
