@@ -102,7 +102,7 @@ impl Sync {
         }
         if *self.core.loaded.borrow() && !*self.core.sure.borrow() && Instant::now() >= self.sure {
             // A process that was killed may have written what the first read did not show yet.
-            self.delta(Scope::Owned).await?;
+            self.changes(foreign).await?;
             self.core.sure.send_replace(true);
         }
         if Instant::now() < self.look {
