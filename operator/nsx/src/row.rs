@@ -144,6 +144,43 @@ mod tests {
         assert_eq!((&*alien.path, alien.is_policy()), ("LogicalSwitch:x", false));
     }
 
+    /// A later NSX says what this one never said: no state follows from it, and no read fails.
+    #[test]
+    fn what_no_release_says_yet_is_read_as_unsaid() {
+        let later = json!("WORD_OF_TOMORROW");
+        for status in [
+            json!({"consolidated_status": {"consolidated_status": later}, "publish_status": later}),
+            json!({"consolidated_status": later}),
+            json!({"publish_status": later, "a_field_of_tomorrow": {"x": [1]}}),
+            json!({"consolidated_status": 7, "publish_status": [], "intent_version": {}}),
+        ] {
+            assert_eq!(status_of(&status, Some(3)), State::Unsaid, "{status}");
+        }
+        let body = json!({
+            "path": "/infra/segments/a", "resource_type": "Segment", "_last_modified_time": 7, "_revision": 3,
+            "marked_for_delete": false, "tags": [{"scope": "s", "tag": "t"}], "admin_state": "UP",
+            "status": {"consolidated_status": {"consolidated_status": "SUCCESS"}},
+        });
+        for name in body.as_object().unwrap().keys() {
+            for odd in [
+                json!(null),
+                json!(-1),
+                json!([later]),
+                json!({"x": later}),
+                later.clone(),
+            ] {
+                let mut body = body.clone();
+                body[name] = odd.clone();
+                body["a_field_of_tomorrow"] = odd;
+                let row = Row::new(&body);
+                let told = row.value();
+                if name != "path" {
+                    assert_eq!(told["path"], "/infra/segments/a", "{body}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_shape_of_status_is_read() {
         use State::{Failed, InProgress, Realized, Unsaid};

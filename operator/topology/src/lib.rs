@@ -43,3 +43,5 @@ pub use winner::{Contender, Holder, winner};
 
 #[cfg(test)]
 mod schema_tests;
+#[cfg(test)]
+mod unknown_tests;

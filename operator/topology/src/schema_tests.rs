@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::*;
 
-static SCHEMA: LazyLock<Value> =
+pub(crate) static SCHEMA: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../tests/fixtures/nsx-schema.json")).unwrap());
 
 /// What NSX would refuse in a body of this type.
@@ -113,7 +113,7 @@ fn enumerated(field: &Value, text: &str) -> bool {
 }
 
 /// The type a discriminated object says it is of.
-fn concrete(declared: &str, value: &Value) -> String {
+pub(crate) fn concrete(declared: &str, value: &Value) -> String {
     match declared {
         "ServiceEntry" | "SegmentDhcpConfig" | "Expression" => {
             value["resource_type"].as_str().unwrap_or(declared).to_owned()

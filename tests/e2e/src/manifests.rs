@@ -109,7 +109,7 @@ pub fn site(lab: &Lab, name: &str, changes: &Value) -> Outcome<Value> {
             "trust": {"caBundleRef": {"name": "vcenter-ca"}},
         },
         "nsx": {
-            "urls": [lab.nsx.url],
+            "urls": lab.nsx.nodes,
             "credentialsRef": {"name": "nsx-credentials"},
             "trust": {"caBundleRef": {"name": "nsx-ca"}},
         },

@@ -39,6 +39,8 @@ pub struct Options {
     pub admission_policy: bool,
     /// Period of the operator's look at NSX.
     pub nsx_resync: Duration,
+    /// Nodes of the NSX manager's cluster.
+    pub nsx_nodes: usize,
     /// The operator's instance name, where the default is not wanted.
     pub instance: Option<String>,
     /// Whether the programs are built as for use, not for debugging.
@@ -56,6 +58,7 @@ impl Options {
             operator: true,
             admission_policy: true,
             nsx_resync: Duration::from_secs(5),
+            nsx_nodes: 1,
             instance: None,
             optimized: false,
             progress: Progress::quiet(),
@@ -122,7 +125,7 @@ impl Lab {
         let images = ImageServer::start(network.services(), release_images())?;
         let endpoint_password = password();
         let simulators = async {
-            let nsx = Simulator::nsx(&run, programs).await?;
+            let nsx = Simulator::nsx(&run, programs, options.nsx_nodes).await?;
             let vcenter = Simulator::vcenter(&run, programs, &nsx, &network, &endpoint_password).await?;
             progress.step("nsxsim and vcsim serve");
             Ok::<_, Error>((nsx, vcenter))

@@ -25,6 +25,8 @@ pub const BODIES: &str = "nsx-bodies.jsonl";
 pub struct Simulator {
     /// `https://127.0.0.1:port`.
     pub url: String,
+    /// What its nodes answer at, each by itself: one for a server that has no others.
+    pub nodes: Vec<String>,
     /// The control port's URL.
     pub control_url: String,
     /// The account that the operator uses.
@@ -41,13 +43,14 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts nsxsim, which keeps what it is sent in the run's directory.
+    /// Starts nsxsim with so many nodes behind its URL, which keeps what it is sent in the run's directory.
     ///
     /// # Errors
     /// It ended or was not ready in time; with the end of its log.
-    pub async fn nsx(run: &RunDir, programs: &Programs) -> Result<Self> {
+    pub async fn nsx(run: &RunDir, programs: &Programs, nodes: usize) -> Result<Self> {
         let mut command = Command::new(&programs.nsxsim);
         command.arg("--bodies").arg(run.join(BODIES));
+        command.args(["--nodes", &nodes.to_string()]);
         Self::start(run, "nsxsim", "nsx", "admin", command).await
     }
 
@@ -90,9 +93,18 @@ impl Simulator {
             value.ok_or_else(|| Error::Other(format!("{name} did not say its {field}: {ready}")))
         };
         let (url, control_url) = (text("url")?, text("control")?);
+        let nodes: Vec<String> = match ready.get("nodes").and_then(Value::as_array) {
+            Some(nodes) => nodes
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            None => vec![url.clone()],
+        };
         Ok(Self {
             control: Json::plain(&control_url)?,
             url,
+            nodes,
             control_url,
             username: username.to_owned(),
             password,

@@ -33,7 +33,7 @@ impl Stage {
         };
         let programs = Programs::build(&progress, false).await?;
         let run = RunDir::create(name)?;
-        let nsx = Simulator::nsx(&run, &programs).await?;
+        let nsx = Simulator::nsx(&run, &programs, 1).await?;
         Ok(Some(Self { clients, nsx, run }))
     }
 
