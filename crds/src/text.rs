@@ -63,6 +63,13 @@ text! {
     }
 }
 text! {
+    /// A name that Docker's users type: a container network's alias, a volume store's label.
+    Label {
+        "minLength": 1, "maxLength": 63,
+        "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$"
+    }
+}
+text! {
     /// An id or moref, a unique name, or an inventory path below the datacenter.
     OutsideName { "minLength": 1, "maxLength": 255 }
 }

@@ -15,8 +15,7 @@ use crate::common::{
     DeletionPolicy, ManagementPolicy, ObjectRef, Resolved, SharedRef, Switch, conditions_schema, named_list,
 };
 use crate::text::{
-    Address, AddressRange, Cidr, FolderPath, HostName, ItemName, Memory, OutsideName, Period, VchName,
-    Version,
+    Address, AddressRange, Cidr, FolderPath, HostName, Label, Memory, OutsideName, Period, VchName, Version,
 };
 
 /// A virtual container host: a pool and an endpoint VM that speaks the Docker API.
@@ -231,7 +230,7 @@ fn volume_stores_schema(generator: &mut SchemaGenerator) -> Schema {
 #[x_kube(validation = Rule::new("has(self.nfs) ? !has(self.datastore) && !has(self.path) : has(self.datastore) && has(self.path)").message("either datastore and path must be set, or nfs"))]
 pub struct VolumeStore {
     /// Its label in Docker.
-    pub name: ItemName,
+    pub name: Label,
     /// The datastore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datastore: Option<OutsideName>,
@@ -317,7 +316,7 @@ pub struct StaticAddress {
 #[serde(rename_all = "camelCase")]
 pub struct AttachedNetwork {
     /// Its name in Docker.
-    pub name: ItemName,
+    pub name: Label,
     /// The network.
     pub network_ref: SharedRef,
     /// What the VCH lets through. Absent: `Published`.
@@ -327,6 +326,10 @@ pub struct AttachedNetwork {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub address_ranges: Vec<AddressRange>,
+    /// Name servers of its containers; default those of the network's subnet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub dns_servers: Vec<Address>,
 }
 
 /// What a VCH lets through on a container network.

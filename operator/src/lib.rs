@@ -18,6 +18,7 @@ pub mod failure;
 pub mod forwarding;
 pub mod health;
 pub mod images;
+pub mod import;
 pub mod kind;
 pub mod kube_io;
 pub mod lease;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use vic_operator::controllers;
+use vic_operator::import::{self, VicMachine};
 use vic_operator::metrics::{self, Metrics};
 use vic_operator::settings::Settings;
 
@@ -35,6 +36,15 @@ enum Command {
     Run(Run),
     /// Prints the CRDs.
     Crds,
+    /// Prints manifests of what another tool made.
+    #[command(subcommand)]
+    Import(Import),
+}
+
+#[derive(Subcommand)]
+enum Import {
+    /// Of a VCH, from the command line of vic-machine create: `vic-operator import vic-machine -- create --target …`.
+    VicMachine(VicMachine),
 }
 
 #[derive(Args)]
@@ -73,6 +83,10 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(run) => operate(run).await,
         Command::Crds => print_crds(),
+        Command::Import(Import::VicMachine(command)) => match import_vic_machine(command).await {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err(error),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,6 +103,13 @@ fn print_crds() -> Result<(), Box<dyn Error>> {
         writeln!(out, "---\n{}", vic_crds::generate::yaml(&crd)?)?;
     }
     Ok(())
+}
+
+async fn import_vic_machine(command: VicMachine) -> Result<u8, Box<dyn Error>> {
+    let said = import::run(command, |name| std::env::var(name).ok()).await;
+    std::io::stdout().write_all(said.out.as_bytes())?;
+    std::io::stderr().write_all(said.err.as_bytes())?;
+    Ok(said.code)
 }
 
 async fn operate(run: Run) -> Result<(), Box<dyn Error>> {

@@ -19,6 +19,8 @@ pub enum Anchor {
     Authorities(String),
     /// Thumbprint of the server's own certificate, upper case and colons.
     Sha256(String),
+    /// The same as vSphere's tools write it: only to find the certificate that one of them was told to trust.
+    Sha1(String),
 }
 
 /// Why no TLS configuration could be made.
@@ -42,6 +44,13 @@ impl Seen {
     pub fn sha1_thumbprint(&self) -> Option<String> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.as_ref().map(|der| colons(&Sha1::digest(der)))
+    }
+
+    /// SHA-256 thumbprint in the same form.
+    #[must_use]
+    pub fn sha256_thumbprint(&self) -> Option<String> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.as_ref().map(|der| colons(&Sha256::digest(der)))
     }
 }
 
@@ -67,6 +76,7 @@ pub fn client_config(
     let check = match anchor {
         Anchor::Authorities(pem) => Check::Authorities(authorities(pem, &provider)?),
         Anchor::Sha256(thumbprint) => Check::Sha256(thumbprint.clone()),
+        Anchor::Sha1(thumbprint) => Check::Sha1(thumbprint.clone()),
     };
     let verifier = Arc::new(Verifier {
         check,
@@ -119,6 +129,7 @@ fn colons(bytes: &[u8]) -> String {
 enum Check {
     Authorities(Arc<WebPkiServerVerifier>),
     Sha256(String),
+    Sha1(String),
 }
 
 #[derive(Debug)]
@@ -144,7 +155,10 @@ impl ServerCertVerifier for Verifier {
             Check::Sha256(expected) if colons(&Sha256::digest(end_entity)) == *expected => {
                 ServerCertVerified::assertion()
             }
-            Check::Sha256(_) => {
+            Check::Sha1(expected) if colons(&Sha1::digest(end_entity)) == *expected => {
+                ServerCertVerified::assertion()
+            }
+            Check::Sha256(_) | Check::Sha1(_) => {
                 return Err(Error::InvalidCertificate(
                     CertificateError::ApplicationVerificationFailure,
                 ));
@@ -204,6 +218,7 @@ mod tests {
         let check = match anchor {
             Anchor::Authorities(pem) => Check::Authorities(authorities(pem, &provider).unwrap()),
             Anchor::Sha256(text) => Check::Sha256(text.clone()),
+            Anchor::Sha1(text) => Check::Sha1(text.clone()),
         };
         Verifier {
             check,
@@ -232,6 +247,23 @@ mod tests {
         );
         assert!(verify(&verifier, &der));
         assert_eq!(verifier.seen.sha1_thumbprint(), Some(colons(&Sha1::digest(&der))));
+        assert_eq!(
+            verifier.seen.sha256_thumbprint(),
+            Some(colons(&Sha256::digest(&der)))
+        );
+    }
+
+    #[test]
+    fn the_shorter_thumbprint_finds_the_same_certificate() {
+        let (_, der) = self_signed();
+        let (_, other) = self_signed();
+        let verifier = verifier(&Anchor::Sha1(colons(&Sha1::digest(&der))));
+        assert!(!verify(&verifier, &other));
+        assert!(verify(&verifier, &der));
+        assert_eq!(
+            verifier.seen.sha256_thumbprint(),
+            Some(colons(&Sha256::digest(&der)))
+        );
     }
 
     #[test]

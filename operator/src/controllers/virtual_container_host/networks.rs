@@ -276,13 +276,24 @@ impl Lookup<'_> {
             alias: attached.name.to_string(),
             moref: network.attachment.moref.clone(),
             gateway,
-            dns: subnet
-                .map(|subnet| subnet.dns_servers.clone())
-                .unwrap_or_default(),
+            dns: name_servers(attached, subnet),
             pools: pools.into_iter().map(|range| (range.first, range.last)).collect(),
-            trust: trust(attached.trust_level.unwrap_or_default()),
+            // VIC has a word of its own for what is not said, and treats it as published.
+            trust: attached.trust_level.map_or(TrustLevel::Unspecified, trust),
         })
     }
+}
+
+fn name_servers(attached: &AttachedNetwork, subnet: Option<&SubnetFacts>) -> Vec<Ipv4Addr> {
+    let own = attached
+        .dns_servers
+        .iter()
+        .filter_map(|server| server.parse().ok());
+    let of_subnet = subnet.map(|subnet| subnet.dns_servers.clone());
+    Some(own.collect::<Vec<_>>())
+        .filter(|own| !own.is_empty())
+        .or(of_subnet)
+        .unwrap_or_default()
 }
 
 fn bridge_is_shared(name: &str) -> ValidateError {

@@ -74,6 +74,7 @@ fn attached(name: &str, network: &str, ranges: &[&str]) -> AttachedNetwork {
         network_ref: reference(network),
         trust_level: None,
         address_ranges: ranges.iter().map(|range| (*range).into()).collect(),
+        dns_servers: Vec::new(),
     }
 }
 
