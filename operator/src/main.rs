@@ -18,10 +18,6 @@ use vic_operator::import::{self, VicMachine};
 use vic_operator::metrics::{self, Metrics};
 use vic_operator::settings::Settings;
 
-/// glibc's gives each thread a heap of its own and returns little of it: a quarter more memory at thousands of objects.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Declares vSphere Integrated Containers topologies in Kubernetes.
 #[derive(Parser)]
 #[command(version)]
