@@ -240,7 +240,7 @@ mod tests {
             match here.answer {
                 Answer::Manifest => assert_ne!(field, "–", "--{option}"),
                 Answer::Sentence(why) => {
-                    assert_eq!((field.as_str(), remark.as_str()), ("–", why), "--{option}")
+                    assert_eq!((field.as_str(), remark.as_str()), ("–", why), "--{option}");
                 }
             }
         }

@@ -93,7 +93,7 @@ pub fn binary_quantity(megabytes: u64) -> String {
 fn in_units(mut amount: u64, step: u64, units: &[&str]) -> String {
     let mut units = units.iter().peekable();
     let mut unit = units.next();
-    while amount > 0 && amount % step == 0 && units.peek().is_some() {
+    while amount > 0 && amount.is_multiple_of(step) && units.peek().is_some() {
         amount /= step;
         unit = units.next();
     }

@@ -71,12 +71,18 @@ impl Inventory {
         }
     }
 
-    /// The pool at a path such as `DC0_C0/Resources/Containers`.
+    /// The pool that is meant, as by [`Inventory::find_pool`]; a cluster stands for its root pool.
     ///
     /// # Errors
     /// [`Lookup::Missing`] or [`Lookup::Ambiguous`].
-    pub fn pool_by_path(&self, path: &str) -> Result<&Pool, Lookup> {
-        self.find_pool(path)
+    pub fn find_compute(&self, text: &str) -> Result<&Pool, Lookup> {
+        match self.find_pool(text) {
+            Err(Lookup::Missing) => {
+                let root = self.find_cluster(text)?.root_pool.as_ref();
+                root.and_then(|root| self.pools.get(root)).ok_or(Lookup::Missing)
+            }
+            found => found,
+        }
     }
 
     /// The inventory path of an object, from the datacenter's name down: `DC0/host/DC0_C0/Resources`.

@@ -61,7 +61,13 @@ impl Mirror {
             .zip(self.joint.newest())
             .is_some_and(|(now, before)| now < before);
         if rewinds || hits < known || hits > known + unsure {
-            tracing::debug!(rewinds, hits, known, unsure, "a look at both searches does not tell enough");
+            tracing::debug!(
+                rewinds,
+                hits,
+                known,
+                unsure,
+                "a look at both searches does not tell enough"
+            );
             return false;
         }
         let lag = self.lag;

@@ -176,7 +176,7 @@ fn place(
         .and_then(|defaults| defaults.resource_pool.as_deref());
     let name = ground.name_of(FIELD, own, pin_of(vch, "resourcePool"), default)?;
     let pool = inventory
-        .find_pool(&name)
+        .find_compute(&name)
         .map_err(|problem| outside(FIELD, "resource pool", &name, problem))?;
     let loading = || DereferenceError::Loading(ground.site.clone());
     let path = |moref: &Moref| inventory.path(moref).map(|path| format!("/{path}"));

@@ -169,7 +169,7 @@ fn check_grants(key: &ObjectKey, references: &References, grants: &Grants) -> Re
     ground.connected.vsphere.read(|inventory| {
         let granted = grants.resource_pools.iter().any(|name| {
             inventory
-                .find_pool(name)
+                .find_compute(name)
                 .is_ok_and(|granted| granted.moref == pool.moref)
         });
         if !granted {

@@ -110,12 +110,12 @@ fn attach(sheet: &mut Sheet<'_>, book: &mut Book, group: &str, alias: Label) -> 
         name: alias,
         network_ref,
         trust_level: trust,
-        address_ranges: ranges.iter().map(text_of).collect(),
+        address_ranges: ranges.iter().copied().map(text_of).collect(),
         dns_servers,
     })
 }
 
-fn text_of((first, last): &Span) -> AddressRange {
+fn text_of((first, last): Span) -> AddressRange {
     AddressRange::from(format!("{first}-{last}").as_str())
 }
 

@@ -142,6 +142,7 @@ pub fn translate(given: &Given, settings: &Settings, outside: &Outside) -> Resul
             on_delete: None,
             readiness: None,
             management_policy: None,
+            maintenance: None,
             deletion_policy: None,
         };
         let mut vch = VirtualContainerHost::new(&object_name, spec);

@@ -69,11 +69,9 @@ pub(super) fn networks(sheet: &mut Sheet<'_>, name: &str, object_name: &str) -> 
     let spec = VchNetworks {
         bridge: BridgeNetwork {
             network_ref: bridge_ref?,
-            range: sheet
-                .given
-                .has("bridge-network-range")
-                .then(|| cidr(range?))
-                .flatten(),
+            range: range
+                .filter(|_| sheet.given.has("bridge-network-range"))
+                .map(cidr),
             width,
         },
         public: role_network(public?, on_public),
@@ -105,8 +103,8 @@ pub(super) fn bridge_is_shared(sheet: &mut Sheet<'_>, bridge: &str, with: &str) 
     sheet.problems.note("bridge-network", rule);
 }
 
-pub(super) fn cidr(net: Ipv4Net) -> Option<Cidr> {
-    Some(Cidr::from(net.to_string().as_str()))
+pub(super) fn cidr(net: Ipv4Net) -> Cidr {
+    Cidr::from(net.to_string().as_str())
 }
 
 pub(super) fn address(address: Ipv4Addr) -> Address {
@@ -173,18 +171,18 @@ fn check_role(sheet: &mut Sheet<'_>, role: &Role, all: &[Role; 3]) {
             _ => {}
         }
         if is_public && !role.routes.is_empty() {
-            let rule = "may not name destinations: the default route goes through the public network";
-            sheet.problems.note(&gateway_option, rule);
+            let demand = "may not name destinations: the default route goes through the public network";
+            sheet.problems.note(&gateway_option, demand);
         }
         if !is_public && !on_public && role.routes.is_empty() {
-            let rule = "needs at least one destination in front, as in 10.1.0.0/16:10.0.0.1";
-            sheet.problems.note(&gateway_option, rule);
+            let demand = "needs at least one destination in front, as in 10.1.0.0/16:10.0.0.1";
+            sheet.problems.note(&gateway_option, demand);
         }
     }
     let Some(ip) = role.ip else { return };
     if ip.prefix_len() > 30 || ip.addr() == ip.network() || ip.addr() == ip.broadcast() {
-        let rule = format!("{ip} is no host's address in a network with a prefix of at most 30");
-        sheet.problems.note(&ip_option, rule);
+        let demand = format!("{ip} is no host's address in a network with a prefix of at most 30");
+        sheet.problems.note(&ip_option, demand);
     }
     if is_public && role.gateway.is_none() && !sheet.given.has(&gateway_option) {
         sheet
@@ -192,16 +190,16 @@ fn check_role(sheet: &mut Sheet<'_>, role: &Role, all: &[Role; 3]) {
             .note(&ip_option, format!("needs --{gateway_option}"));
     }
     if on_public {
-        let rule = format!(
+        let demand = format!(
             "{} is the public network, whose address --public-network-ip gives",
             role.network
         );
-        sheet.problems.note(&ip_option, rule);
+        sheet.problems.note(&ip_option, demand);
     }
     let shared = role.name != client.name && is_same(&role.network, &client.network);
     if let Some(other) = client.ip.filter(|other| shared && *other != ip && !on_public) {
-        let rule = format!("the client network is the same and has the address {other}; both share one");
-        sheet.problems.note(&ip_option, rule);
+        let demand = format!("the client network is the same and has the address {other}; both share one");
+        sheet.problems.note(&ip_option, demand);
     }
 }
 
@@ -248,7 +246,7 @@ fn role_network(network_ref: SharedRef, role: &Role) -> RoleNetwork {
         network_ref,
         fixed: role.ip.map(|ip| StaticAddress {
             address: address(ip.addr()),
-            routes: role.routes.iter().filter_map(|route| cidr(*route)).collect(),
+            routes: role.routes.iter().copied().map(cidr).collect(),
         }),
     }
 }
@@ -332,7 +330,7 @@ impl Book {
         if !sheet.grants.existing_networks.contains(&existing) {
             sheet.grants.existing_networks.push(existing.clone());
         }
-        if let Some(net) = subnet.and_then(|subnet| cidr(subnet.trunc()))
+        if let Some(net) = subnet.map(|subnet| cidr(subnet.trunc()))
             && !sheet.grants.subnets.contains(&net)
         {
             sheet.grants.subnets.push(net);

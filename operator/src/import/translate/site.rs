@@ -179,15 +179,14 @@ fn accounts(sheet: &mut Sheet<'_>, target: Option<&Target>) -> Option<Accounts> 
         return None;
     };
     let own = (user, password);
-    let endpoint = match ops {
-        (Some(user), password) => (user, password),
-        (None, _) => {
-            sheet.note(
-                "ops-user",
-                "none is given: as with vic-machine the VCH carries the account of --user; better give it one of its own.",
-            );
-            own.clone()
-        }
+    let endpoint = if let (Some(user), password) = ops {
+        (user, password)
+    } else {
+        sheet.note(
+            "ops-user",
+            "none is given: as with vic-machine the VCH carries the account of --user; better give it one of its own.",
+        );
+        own.clone()
     };
     Some(Accounts { own, endpoint })
 }

@@ -120,10 +120,7 @@ fn dhcp_without_tls_is_short() {
         (&json!({"mode": "Disabled"}), None)
     );
     let public = object(&objects, "ContainerNetwork", "dev-1-public");
-    assert_eq!(
-        public["backing"]["existing"]["network"],
-        "VM Network".replace(' ', " ")
-    );
+    assert_eq!(public["backing"]["existing"]["network"], "VM Network");
 }
 
 /// Each option, and where its value shows.

@@ -54,6 +54,13 @@ async fn what_a_user_writes_leads_to_one_object() {
     let engine = lab.engine().await;
     engine.read(|inventory| {
         let pool = &inventory.find_pool("Containers").unwrap().moref;
+        assert_eq!(&inventory.find_compute("Containers").unwrap().moref, pool);
+        let root = inventory.find_compute("DC0_C0").unwrap();
+        assert_eq!(
+            root.moref,
+            inventory.find_pool("DC0_C0/Resources").unwrap().moref,
+            "a cluster stands for its root pool"
+        );
         for text in [
             "DC0_C0/Resources/Containers",
             "host/DC0_C0/Resources/Containers",
@@ -74,7 +81,7 @@ async fn what_a_user_writes_leads_to_one_object() {
             "",
             "/",
         ] {
-            assert_eq!(inventory.find_pool(text), Err(Lookup::Missing), "{text}");
+            assert_eq!(inventory.find_compute(text), Err(Lookup::Missing), "{text}");
         }
     });
 }

@@ -222,7 +222,7 @@ pub fn switch(engine: &Engine) -> Moref {
 pub fn pool(engine: &Engine) -> Moref {
     engine.read(|inventory| {
         inventory
-            .pool_by_path("DC0_C0/Resources/Containers")
+            .find_pool("DC0_C0/Resources/Containers")
             .unwrap()
             .moref
             .clone()
