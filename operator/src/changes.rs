@@ -75,6 +75,7 @@ pub const FIELDS: &[(&str, Effect)] = &[
     ("networks.containers[].networkRef", Restart),
     ("networks.containers[].trustLevel", Restart),
     ("networks.containers[].addressRanges", Restart),
+    ("networks.containers[].dnsServers", Restart),
     ("networks.dnsServers", Restart),
     ("networks.asymmetricRouting", Restart),
     ("containers.limit", Restart),

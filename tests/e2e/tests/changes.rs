@@ -257,6 +257,23 @@ fn network_rows(second: &str) -> Vec<Row> {
                 ),
             ],
         },
+        Row {
+            fields: &["networks.containers[].dnsServers"],
+            changes: [
+                (
+                    attached(json!({"dnsServers": ["10.0.0.53"]})),
+                    "vms",
+                    key!("network~1container_networks|app~1dns"),
+                    json!("0"),
+                ),
+                (
+                    attached(json!({"dnsServers": ["10.0.0.53", "10.0.1.53"]})),
+                    "vms",
+                    key!("network~1container_networks|app~1dns"),
+                    json!("1"),
+                ),
+            ],
+        },
     ]
 }
 
