@@ -319,7 +319,7 @@ pub struct AttachedNetwork {
     pub name: Label,
     /// The network.
     pub network_ref: SharedRef,
-    /// What the VCH lets through. Absent: `Published`.
+    /// What the VCH lets through. Absent: not said, which VIC treats as `Published`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_level: Option<TrustLevel>,
     /// Addresses the VCH may give to containers, disjoint from DHCP's; absent, DHCP gives them.
