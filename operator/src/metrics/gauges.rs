@@ -100,6 +100,7 @@ impl Gauges {
         let stores = &ctx.stores;
         self.count(&stores.sites);
         self.count(&stores.gateways);
+        self.count(&stores.policies);
         self.count(&stores.networks);
         self.count(&stores.hosts);
         self.count(&stores.rules);

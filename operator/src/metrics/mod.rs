@@ -217,6 +217,12 @@ impl Subject for topology::Change {
 }
 
 impl Repairs {
+    /// Whose steps they are.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// One step, to be counted once it is done.
     #[must_use]
     pub fn step<A: Subject>(&self, step: &Step<A>) -> Steps {

@@ -218,7 +218,7 @@ impl Metric {
 /// The reference of all metrics, as `docs/metrics.md` holds it.
 #[must_use]
 pub fn reference() -> String {
-    let rows = ALL.iter().map(|metric| {
+    let row = |metric: &Metric| {
         let (name, shape) = match metric.shape {
             Shape::Counter => (format!("{PREFIX}_{}_total", metric.name), "counter"),
             Shape::Gauge => (format!("{PREFIX}_{}", metric.name), "gauge"),
@@ -230,11 +230,10 @@ pub fn reference() -> String {
             labels.join(", "),
             metric.help
         )
-    });
-    format!(
-        "| metric | type | labels | what it tells |\n|---|---|---|---|\n{}",
-        rows.collect::<String>()
-    )
+    };
+    let rows: Vec<String> = ALL.iter().map(row).collect();
+    let head = "| metric | type | labels | what it tells |\n|---|---|---|---|\n";
+    format!("{head}{}", rows.concat())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use lab::Options;
 use lab::audit::{Mark, cost};
-use lab::kinds::Key;
+use lab::kinds::{KINDS, Key};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -238,6 +238,14 @@ async fn moment(world: &World) -> Outcome {
     equal("changes in the queue", value("nsx_queue_units", &[]), 0)?;
     equal("the queue's age", value("nsx_queue_age_seconds", &[]), 0)?;
     equal("processes", value("build", &[]), 1)?;
+    for kind in KINDS {
+        let counted = figures
+            .all("objects")
+            .any(|(labels, _)| labels["kind"] == kind.name);
+        demand(counted, || {
+            format!("objects of kind {} are not counted", kind.name)
+        })?;
+    }
     equal(
         "rules that are ready",
         value("objects", &[("kind", "EdgeNatRule"), ("ready", "True")]),

@@ -65,7 +65,7 @@ impl Helm {
     /// # Errors
     /// helm refuses the values, or the API server an object; with what helm said.
     pub async fn install(&self, chart: Chart, values: &[String]) -> Result<String> {
-        self.run(on_chart("install", chart, values)).await
+        self.run(&on_chart("install", chart, values)).await
     }
 
     /// Renders a chart for a cluster that knows these further kinds, such as `group/version/Kind`.
@@ -80,7 +80,7 @@ impl Helm {
                 .flat_map(|kind| ["--api-versions", kind])
                 .map(str::to_owned),
         );
-        self.run(arguments).await
+        self.run(&arguments).await
     }
 
     /// Takes a chart away.
@@ -89,7 +89,7 @@ impl Helm {
     /// As helm says.
     pub async fn uninstall(&self, chart: Chart) -> Result<String> {
         let arguments = ["uninstall", chart.name(), "--namespace", NAMESPACE];
-        self.run(arguments.map(str::to_owned).to_vec()).await
+        self.run(&arguments.map(str::to_owned)).await
     }
 
     /// Checks a chart; warnings count.
@@ -98,13 +98,13 @@ impl Helm {
     /// What helm finds.
     pub async fn lint(&self, chart: Chart) -> Result<String> {
         let folder = chart.folder().display().to_string();
-        self.run(vec!["lint".to_owned(), "--strict".to_owned(), folder])
+        self.run(&["lint".to_owned(), "--strict".to_owned(), folder])
             .await
     }
 
-    async fn run(&self, arguments: Vec<String>) -> Result<String> {
+    async fn run(&self, arguments: &[String]) -> Result<String> {
         let mut command = Command::new(&self.program);
-        command.args(&arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         for home in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(home, &self.home);
         }

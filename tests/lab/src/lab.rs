@@ -139,6 +139,7 @@ impl Lab {
         let values = options.values();
         let (_, launch) = tokio::try_join!(seed::crds(&client, &helm), seed::chart(&client, &helm, &values))?;
         // Exactly the rights that the chart gives: whatever the operator lacks fails here as it does in a cluster.
+        seed::rights(&client, &launch.account).await?;
         let kubeconfig = seed::service_account(&run, &cluster, &client, &launch.account).await?;
         if options.admission_policy {
             seed::finalizer_policy(&client).await?;

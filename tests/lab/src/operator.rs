@@ -22,7 +22,7 @@ const POD: &str = "vic-operator-lab";
 /// What a Deployment has a kubelet run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
-    /// Name of the ServiceAccount.
+    /// Name of the service account.
     pub account: String,
     /// Arguments of the program.
     pub arguments: Vec<String>,

@@ -9,6 +9,7 @@ use crate::run_dir::RunDir;
 use crate::simulators::Simulator;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// How long the API server may take to serve what was created.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Pause between two dry runs against an admission policy that is about to take effect.
+/// Pause between two looks at what is about to take effect.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Installs the chart of the CRDs; returns their names after they serve.
@@ -137,6 +138,39 @@ pub async fn service_account(
     let token = status.and_then(|status| status.token);
     let token = token.ok_or_else(|| Error::Other(format!("no token of ServiceAccount {name} came")))?;
     cluster.token_kubeconfig(run, "operator.kubeconfig", &token)
+}
+
+/// Waits until the API server goes by the chart's roles: the operator's first request ends it when it is refused.
+///
+/// # Errors
+/// It does not in time, or does not say.
+pub async fn rights(client: &kube::Client, account: &str) -> Result<()> {
+    let needed = [
+        json!({ "verb": "get", "resource": "namespaces", "name": "kube-system" }),
+        json!({ "verb": "get", "resource": "secrets", "namespace": NAMESPACE }),
+        json!({ "verb": "create", "group": "coordination.k8s.io", "resource": "leases", "namespace": NAMESPACE }),
+    ];
+    let user = format!("system:serviceaccount:{NAMESPACE}:{account}");
+    let api: Api<SubjectAccessReview> = Api::all(client.clone());
+    let deadline = Instant::now() + PATIENCE;
+    for attributes in &needed {
+        let review = json!({ "metadata": {}, "spec": { "user": user, "resourceAttributes": attributes } });
+        let review = typed::<SubjectAccessReview>(&review)?;
+        loop {
+            let answer = api.create(&PostParams::default(), &review).await;
+            let answer = answer.context(|| format!("ask whether {user} may {attributes}"))?;
+            if answer.status.is_some_and(|status| status.allowed) {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(Error::Other(format!(
+                    "{user} was not allowed {attributes} in time"
+                )));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the admission policy gives new objects their finalizer: a policy takes about a second to take effect.

@@ -10,6 +10,7 @@ use super::ground::Ground;
 use crate::context::Context;
 use crate::failure::{ApplyError, Failure};
 use crate::kind::ObjectKey;
+use crate::metrics::Repairs;
 use crate::sites::Connected;
 use crate::wake::Topic;
 
@@ -54,6 +55,31 @@ pub(crate) async fn submit_as(
         whole(connected).insert(uid.to_owned());
     }
     outcome
+}
+
+/// Hands over a plan as one unit, and counts its steps if they are repairs.
+///
+/// # Errors
+/// As [`submit`].
+pub(crate) async fn submit_plan(
+    connected: &Connected,
+    uid: &str,
+    plan: topology::Plan<topology::Change>,
+    repairs: &Repairs,
+) -> Result<(), Failure> {
+    let counted = repairs.steps(&plan);
+    for step in &plan.steps {
+        tracing::info!(kind = repairs.kind().name(), what = step.what, reason = step.reason, verb = %step.verb, "step");
+    }
+    let steps = plan.steps.into_iter();
+    submit_as(
+        connected,
+        uid,
+        steps.map(|step| engine_change(step.action)).collect(),
+    )
+    .await?;
+    counted.done();
+    Ok(())
 }
 
 /// Hands over the removal of everything `uid` has, with the shared objects it was the last to use.

@@ -2,7 +2,7 @@
 
 use topology::{Change, Plan};
 
-use crate::controllers::common::{Ground, engine_change, submit_as};
+use crate::controllers::common::{Ground, submit_plan};
 use crate::failure::Failure;
 use crate::metrics::Repairs;
 
@@ -12,16 +12,5 @@ pub(super) async fn apply(
     plan: Plan<Change>,
     repairs: &Repairs,
 ) -> Result<(), Failure> {
-    let steps = repairs.steps(&plan);
-    for step in &plan.steps {
-        tracing::info!(what = step.what, reason = step.reason, verb = %step.verb, "rule");
-    }
-    let changes = plan
-        .steps
-        .into_iter()
-        .map(|step| engine_change(step.action))
-        .collect();
-    submit_as(&ground.connected, uid, changes).await?;
-    steps.done();
-    Ok(())
+    submit_plan(&ground.connected, uid, plan, repairs).await
 }

@@ -2,17 +2,15 @@
 
 use topology::{Change, Plan};
 
-use crate::controllers::common::{Ground, engine_change, submit_as};
+use crate::controllers::common::{Ground, submit_plan};
 use crate::failure::Failure;
+use crate::metrics::Repairs;
 
-pub(super) async fn apply(ground: &Ground, uid: &str, plan: Plan<Change>) -> Result<(), Failure> {
-    for step in &plan.steps {
-        tracing::info!(what = step.what, reason = step.reason, verb = %step.verb, "policy");
-    }
-    let changes = plan
-        .steps
-        .into_iter()
-        .map(|step| engine_change(step.action))
-        .collect();
-    submit_as(&ground.connected, uid, changes).await
+pub(super) async fn apply(
+    ground: &Ground,
+    uid: &str,
+    plan: Plan<Change>,
+    repairs: &Repairs,
+) -> Result<(), Failure> {
+    submit_plan(&ground.connected, uid, plan, repairs).await
 }

@@ -17,7 +17,7 @@ use crate::conditions::Summary;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::kind::Kind;
-use crate::runner::{Declared, key_of};
+use crate::runner::{Declared, key_of, repairs_of};
 use crate::wake::Topic;
 
 impl Declared for MicrosegmentationPolicy {
@@ -59,7 +59,8 @@ impl Declared for MicrosegmentationPolicy {
             return Ok(status::observed(&plan));
         }
         details.plan = Vec::new();
-        apply::apply(&references.ground, &wanted.owner.uid, plan).await?;
+        let repairs = repairs_of(&*self, &ctx, &key);
+        apply::apply(&references.ground, &wanted.owner.uid, plan, &repairs).await?;
         status::effect(&ctx, &key, &references, &wanted)
     }
 
