@@ -106,7 +106,6 @@ pub const FIELDS: &[(&str, Effect)] = &[
 mod tests {
     use std::collections::BTreeSet;
     use std::fmt::Write;
-    use std::path::Path;
 
     use serde_json::Value;
 
@@ -183,18 +182,6 @@ mod tests {
 
     #[test]
     fn the_page_has_this_table() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/vch-changes.md");
-        let text = std::fs::read_to_string(&path).unwrap();
-        let (begin, end) = ("<!-- generated: changes -->\n", "<!-- end -->");
-        let (head, rest) = text.split_once(begin).unwrap();
-        let (found, tail) = rest.split_once(end).unwrap();
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, format!("{head}{begin}{}{end}{tail}", reference())).unwrap();
-            return;
-        }
-        assert!(
-            found == reference(),
-            "docs/vch-changes.md is stale: run UPDATE_DOCS=1 cargo test -p vic-operator changes"
-        );
+        crate::testing::page_has("vch-changes.md", "changes", &reference());
     }
 }

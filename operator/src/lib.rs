@@ -29,6 +29,8 @@ pub mod rights;
 pub mod runner;
 pub mod settings;
 pub mod sites;
+#[cfg(test)]
+mod testing;
 pub mod tracker;
 pub mod trust;
 pub mod wake;

@@ -264,18 +264,6 @@ mod tests {
 
     #[test]
     fn the_reference_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
-        let text = std::fs::read_to_string(path).unwrap();
-        let (begin, end) = ("<!-- generated: metrics -->\n", "<!-- end -->");
-        let (head, rest) = text.split_once(begin).unwrap();
-        let (found, tail) = rest.split_once(end).unwrap();
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, format!("{head}{begin}{}{end}{tail}", reference())).unwrap();
-            return;
-        }
-        assert!(
-            found == reference(),
-            "docs/metrics.md is stale: run UPDATE_DOCS=1 cargo test -p vic-operator metrics"
-        );
+        crate::testing::page_has("metrics.md", "metrics", &reference());
     }
 }

@@ -362,22 +362,17 @@ async fn bench(subject: Bench) -> Result<ExitCode> {
         rest_minutes: how.rest,
     };
     let report = lab::bench::run(plan).await;
-    tell(&report.failures);
     if let Some(path) = how.json {
-        report.write(&path)?;
+        lab::sweep::report::write(&report, &path)?;
     }
     println!(
-        "\nready in {:?} s, floor {:?} s, in {:.0} s altogether",
-        report.ready_seconds, report.floor_seconds, report.seconds
+        "\nready in {:?} s, floor {:?} s",
+        report.ready_seconds, report.floor_seconds
     );
-    Ok(if report.ok {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(ended(&report.head))
 }
 
-/// Tells how a sweep went.
+/// Tells how a sweep or a benchmark went.
 fn ended(head: &Head) -> ExitCode {
     tell(&head.failures);
     println!(

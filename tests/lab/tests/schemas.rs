@@ -213,7 +213,7 @@ fn bench() -> bench::Report {
 fn bench_json(report: &bench::Report) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.json");
-    report.write(&path).unwrap();
+    lab::sweep::report::write(report, &path).unwrap();
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -224,7 +224,7 @@ fn a_benchmark_keeps_to_its_schema_and_nothing_else_does() {
     assert_eq!(whole["ok"], true);
     assert_eq!(errors(&validator, &whole), Vec::<String>::new());
     let mut failed = bench::Report::new("networks", 10, 10);
-    failed.fail("the laboratory", "to start", "etcd ended");
+    failed.head.fail("the laboratory", "to start", "etcd ended");
     failed.finish(0.5);
     assert_eq!(errors(&validator, &bench_json(&failed)), Vec::<String>::new());
     let with = |pointer: &str, value: Value| {

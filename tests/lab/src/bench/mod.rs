@@ -57,7 +57,7 @@ pub async fn run(plan: Plan) -> Report {
         Err(error) => Err(error),
     };
     if let Err(error) = outcome {
-        report.fail("the benchmark", "to go on", error.to_string());
+        report.head.fail("the benchmark", "to go on", error.to_string());
     }
     report.finish(started.elapsed().as_secs_f64());
     report

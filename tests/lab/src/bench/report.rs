@@ -1,24 +1,16 @@
 //! What a benchmark found, as `bench --json` writes it.
 
-use crate::error::{Context, Result};
-use crate::poc::report::{Failure, Machine, rounded};
+use crate::poc::report::rounded;
+use crate::sweep::report::Head;
 use serde::Serialize;
-use std::path::Path;
 
 /// The whole result. A file is written on failure too; then `ok` is false and `failures` say why. What was not reached
 /// is absent (`null`).
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Whether everything went as it should; slowness is no failure.
-    pub ok: bool,
-    /// Version of this format.
-    pub version: u32,
-    /// Length of the whole benchmark, in seconds.
-    pub seconds: f64,
-    /// What went wrong.
-    pub failures: Vec<Failure>,
-    /// The machine it ran on.
-    pub machine: Machine,
+    /// The common part; slowness is no failure.
+    #[serde(flatten)]
+    pub head: Head,
     /// What was measured: `nat`, `networks`.
     pub subject: String,
     /// How many objects.
@@ -152,11 +144,7 @@ impl Report {
     #[must_use]
     pub fn new(subject: &str, objects: usize, gateways: usize) -> Self {
         Self {
-            ok: false,
-            version: 1,
-            seconds: 0.0,
-            failures: Vec::new(),
-            machine: Machine::here(),
+            head: Head::default(),
             subject: subject.to_owned(),
             objects,
             gateways,
@@ -179,20 +167,9 @@ impl Report {
         }
     }
 
-    /// Notes something that went wrong.
-    pub fn fail(&mut self, what: impl Into<String>, expected: impl Into<String>, got: impl Into<String>) {
-        self.failures.push(Failure {
-            what: what.into(),
-            expected: expected.into(),
-            got: got.into(),
-        });
-    }
-
     /// Closes the report after that many seconds: medians of the runs.
     pub fn finish(&mut self, seconds: f64) {
-        self.seconds = rounded(seconds);
-        self.machine = Machine::here();
-        self.ok = self.failures.is_empty();
+        self.head.finish(seconds);
         self.floor_seconds = self.median(|run| run.floor_seconds);
         self.ready_seconds = self.median(|run| run.ready_seconds);
         let both = self.ready_seconds.zip(self.floor_seconds);
@@ -208,16 +185,6 @@ impl Report {
         let mut values: Vec<f64> = self.runs.iter().map(field).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().map(rounded)
-    }
-
-    /// Writes the report as JSON.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let what = || format!("write {}", path.display());
-        let text = serde_json::to_string_pretty(self).context(what)?;
-        std::fs::write(path, format!("{text}\n")).context(what)
     }
 }
 
@@ -248,7 +215,7 @@ mod tests {
         let mut report = Report::new("nat", 10, 10);
         report.runs = vec![run(9.0, 4.0, 30), run(3.0, 2.0, 10), run(6.0, 3.0, 20)];
         report.finish(20.0);
-        assert!(report.ok);
+        assert!(report.head.ok);
         let found = [
             report.ready_seconds,
             report.floor_seconds,
@@ -257,8 +224,8 @@ mod tests {
         ];
         assert_eq!(found, [6.0, 3.0, 2.0, 20.0].map(Some));
         let mut none = Report::new("nat", 10, 10);
-        none.fail("the laboratory", "to start", "etcd ended");
+        none.head.fail("the laboratory", "to start", "etcd ended");
         none.finish(1.0);
-        assert_eq!((none.ok, none.ready_seconds), (false, None));
+        assert_eq!((none.head.ok, none.ready_seconds), (false, None));
     }
 }
